@@ -1,0 +1,2 @@
+//! Operates TimescaleDB on plain Docker.
+pub mod model;

@@ -1,0 +1,12 @@
+//! The words of the project: plain values with checked constructors, and nothing that acts.
+//!
+//! Nothing here reads a file, a clock, Docker or a database. Every other layer speaks in these types.
+
+pub mod chunk;
+pub mod cluster;
+pub mod desired;
+pub mod lsn;
+pub mod names;
+pub mod observed;
+pub mod pack;
+pub mod seen;

@@ -1,0 +1,236 @@
+//! What is there: one look at Docker and at every database, as values.
+//!
+//! Made by `observe`, read by `plan` and `status`. A fact that could not be read is [`Seen::Unknown`], never a default.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use super::chunk::{ChunkRange, Hypertable};
+use super::cluster::{Edition, Seat};
+use super::lsn::Lsn;
+use super::names::{Ident, NodeName, TableName};
+use super::pack::Applied;
+use super::seen::Seen;
+
+/// One look at everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Observed {
+    /// The image database containers are to run.
+    pub image: Seen<ImageFacts>,
+    /// The bundled image, which agents run.
+    pub tool_image: Seen<ImageFacts>,
+    /// The cluster's network.
+    pub network: Seen<Owned>,
+    /// The passwords of the cluster.
+    pub secrets: Seen<()>,
+    /// Every node that is wanted or that carries the cluster's label.
+    pub nodes: BTreeMap<NodeName, NodeSeen>,
+    /// The agent's container.
+    pub agent: Seen<ContainerSeen>,
+    /// Wanted host ports that somebody else holds, and who.
+    pub taken_ports: BTreeMap<u16, String>,
+}
+
+/// A resource that has the right name, and whether it carries the cluster's label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owned {
+    /// It carries the cluster's label.
+    pub ours: bool,
+}
+
+/// What an image holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ImageFacts {
+    /// The reference it was found by.
+    pub reference: String,
+    /// Its content address.
+    pub id: String,
+    /// PostgreSQL's major version in it; `None` when it holds none.
+    pub postgres_major: Option<u32>,
+    /// The version of TimescaleDB it installs by default; `None` when the extension's library is missing.
+    pub timescaledb: Option<String>,
+}
+
+/// One node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NodeSeen {
+    /// Its data volume.
+    pub volume: Seen<VolumeSeen>,
+    /// Its container.
+    pub container: Seen<ContainerSeen>,
+    /// Its PostgreSQL server, asked over SQL.
+    pub server: Seen<ServerSeen>,
+}
+
+/// A data volume, as its labels describe it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VolumeSeen {
+    /// It carries the cluster's label.
+    pub ours: bool,
+    /// What the node was provisioned as.
+    pub seat: Option<Seat>,
+    /// The host port the node was given.
+    pub port: Option<u16>,
+    /// PostgreSQL's major version that initialised it.
+    pub postgres_major: Option<u32>,
+    /// TimescaleDB's version it was initialised with.
+    pub timescaledb: Option<String>,
+}
+
+/// A container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContainerSeen {
+    /// It carries the cluster's label.
+    pub ours: bool,
+    /// Docker's id.
+    pub id: String,
+    /// Whether it runs.
+    pub state: RunState,
+    /// Digest of the specification it was created from.
+    pub spec: String,
+    /// The image it runs.
+    pub image_id: String,
+}
+
+/// Docker's state of a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunState {
+    /// Created and never started.
+    Created,
+    /// Its process runs.
+    Running,
+    /// Frozen.
+    Paused,
+    /// Docker is restarting or removing it.
+    Changing,
+    /// Its process ended.
+    Exited,
+}
+
+/// A PostgreSQL server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServerSeen {
+    /// It replays WAL and takes no writes.
+    pub in_recovery: bool,
+    /// The WAL timeline.
+    pub timeline: u32,
+    /// Written up to here (primary, subscriber) or replayed up to here (standby).
+    pub lsn: Lsn,
+    /// Major version of the server.
+    pub postgres_major: u32,
+    /// The cluster's login roles that exist, each with a digest of its password verifier.
+    pub roles: BTreeMap<Ident, String>,
+    /// Replication slots.
+    pub slots: BTreeMap<Ident, SlotSeen>,
+    /// Who streams from here, by application name.
+    pub senders: BTreeMap<String, SenderSeen>,
+    /// A standby: its WAL receiver streams.
+    pub is_receiving: bool,
+    /// The cluster's database.
+    pub database: Seen<DatabaseSeen>,
+}
+
+/// A replication slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlotSeen {
+    /// Physical slots have no plugin.
+    pub is_logical: bool,
+    /// Somebody streams from it.
+    pub active: bool,
+    /// The consumer has confirmed everything up to here.
+    pub confirmed: Option<Lsn>,
+    /// WAL it keeps from being removed, in bytes.
+    pub retained_bytes: u64,
+    /// It lost WAL it needs and can never be used again.
+    pub lost: bool,
+}
+
+/// A row of `pg_stat_replication`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SenderSeen {
+    /// The consumer has applied everything up to here.
+    pub replayed: Option<Lsn>,
+    /// Seconds the consumer is behind, times 1000; `None` when idle or not reported.
+    pub replay_lag_millis: Option<u64>,
+}
+
+/// The cluster's database on one server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DatabaseSeen {
+    /// The installed version of TimescaleDB.
+    pub extension: Option<String>,
+    /// Its licence.
+    pub edition: Option<Edition>,
+    /// Version of hypertide's own schema in it; `None` when it is not installed.
+    pub catalog: Option<u32>,
+    /// What hypertide wrote down about the node.
+    pub seat: Option<SeatRow>,
+    /// Migrations recorded as applied.
+    pub migrations: Applied,
+    /// New sessions are read-only unless they ask otherwise.
+    pub is_read_only: bool,
+    /// The next chunk number was moved out of the publisher's way.
+    pub chunk_names_reserved: bool,
+    /// The cluster's publication.
+    pub publication: Option<PublicationSeen>,
+    /// Ordinary tables and hypertable roots in the published schemas.
+    pub tables: BTreeMap<TableName, TableSeen>,
+    /// Hypertables of the published schemas.
+    pub hypertables: BTreeMap<TableName, Hypertable>,
+    /// Their chunks, with the hypertable each belongs to.
+    pub chunks: BTreeMap<TableName, TableName>,
+    /// Ranges of those chunks that some subscriber lacks.
+    pub ranges: BTreeMap<TableName, ChunkRange>,
+    /// The node's subscription to the primary.
+    pub subscription: Option<SubscriptionSeen>,
+}
+
+/// The row of `hypertide.node`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SeatRow {
+    /// The node that wrote it.
+    pub node: String,
+    /// What it was provisioned as.
+    pub seat: Seat,
+    /// The epoch it believes in.
+    pub epoch: u64,
+}
+
+/// A table that a publication may cover.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableSeen {
+    /// It has a primary key or another replica identity, so updates and deletes can be published.
+    pub has_identity: bool,
+}
+
+/// A publication.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PublicationSeen {
+    /// `FOR ALL TABLES`.
+    pub all_tables: bool,
+    /// Schemas published as a whole.
+    pub schemas: BTreeSet<Ident>,
+    /// Every relation it publishes, however it came to be a member.
+    pub members: BTreeSet<TableName>,
+}
+
+/// A subscription.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SubscriptionSeen {
+    /// It is enabled.
+    pub enabled: bool,
+    /// Its apply worker runs.
+    pub is_applying: bool,
+    /// The publications it reads.
+    pub publications: BTreeSet<Ident>,
+    /// State of each table (`pg_subscription_rel.srsubstate`: i, d, f, s, r).
+    pub tables: BTreeMap<TableName, char>,
+    /// Everything up to here is applied and reported.
+    pub applied: Option<Lsn>,
+    /// Failed attempts to apply, since statistics were reset.
+    pub apply_errors: u64,
+    /// Failed attempts to copy a table, since statistics were reset.
+    pub sync_errors: u64,
+}
