@@ -1,2 +1,27 @@
-//! Operates TimescaleDB on plain Docker.
+//! Operates TimescaleDB on plain Docker: provisions, replicates, and proves that what it did is complete.
+//!
+//! The map, one layer a line; a module uses its own line and the lines above it:
+//!
+//! 0. words: [`model`]
+//! 1. decisions: [`config`], [`plan`], [`status`]
+//! 2. adapters: [`docker`], [`postgres`], [`secrets`], [`host`]
+//! 3. work: [`site`], [`observe`], [`execute`], [`schema`]
+//! 4. loops: [`tasks`]
+//! 5. program: [`cli`]
+//!
+//! `ARCHITECTURE.md` says which file to open for which change.
+
+pub mod cli;
+pub mod config;
+pub mod docker;
+pub mod execute;
+pub mod host;
 pub mod model;
+pub mod observe;
+pub mod plan;
+pub mod postgres;
+pub mod schema;
+pub mod secrets;
+pub mod site;
+pub mod status;
+pub mod tasks;

@@ -88,6 +88,14 @@ impl Seat {
         }
     }
 
+    /// The mode it replicates by, when it is a replica's.
+    pub const fn mode(self) -> Option<Mode> {
+        match self {
+            Self::Primary => None,
+            Self::Replica(mode) => Some(mode),
+        }
+    }
+
     /// The seat a word names.
     pub fn from_word(word: &str) -> Option<Self> {
         if word == "primary" {

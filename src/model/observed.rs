@@ -109,6 +109,13 @@ pub enum RunState {
     Exited,
 }
 
+impl RunState {
+    /// Its process runs, frozen or not.
+    pub fn is_running(self) -> bool {
+        matches!(self, Self::Running | Self::Paused)
+    }
+}
+
 /// A PostgreSQL server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServerSeen {

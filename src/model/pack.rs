@@ -11,8 +11,12 @@ use super::names::Ident;
 pub struct Pack {
     /// Its name; part of the key in `hypertide.schema_migrations`.
     pub name: String,
+    /// One line for people.
+    pub description: String,
     /// Schemas whose tables are replicated (members of the publication).
     pub published: Vec<Ident>,
+    /// Schemas that hold the chunks of published hypertables; published along with them.
+    pub chunk_schemas: Vec<Ident>,
     /// Every schema the pack makes, published ones and chunk schemas included; grants are given on these.
     pub schemas: Vec<Ident>,
     /// In the order of their numbers.

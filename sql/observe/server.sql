@@ -1,0 +1,32 @@
+-- One row of JSON: everything `ServerSeen` holds, except what is inside the cluster's database.
+-- $1 text[]  login roles of the cluster
+-- $2 text    name of the cluster's database
+select json_build_object(
+  'in_recovery', pg_is_in_recovery(),
+  'timeline', (select timeline_id from pg_control_checkpoint()),
+  'lsn', case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end,
+  'postgres_major', current_setting('server_version_num')::int / 10000,
+  -- A digest of the verifier: enough to compare two nodes, useless for logging in.
+  'roles', (
+    select coalesce(json_object_agg(rolname, left(encode(sha256(convert_to(coalesce(rolpassword, ''), 'UTF8')), 'hex'), 16)), '{}')
+    from pg_authid where rolname = any ($1::text[])),
+  'slots', (
+    select coalesce(json_object_agg(slot_name, json_build_object(
+      'is_logical', slot_type = 'logical',
+      'active', active,
+      'confirmed', coalesce(confirmed_flush_lsn, restart_lsn),
+      'retained_bytes', greatest(0, coalesce(pg_wal_lsn_diff(
+          case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end, restart_lsn), 0))::bigint,
+      'lost', coalesce(wal_status = 'lost', false))), '{}')
+    from pg_replication_slots where not temporary),
+  'senders', (
+    select coalesce(json_object_agg(application_name, json_build_object(
+      'replayed', replay_lsn,
+      'replay_lag_millis', (extract(epoch from replay_lag) * 1000)::bigint)), '{}')
+    from pg_stat_replication),
+  'is_receiving', exists (select from pg_stat_wal_receiver where status = 'streaming'),
+  'has_database', exists (select from pg_database where datname = $2),
+  'is_connected_to_it', current_database() = $2,
+  'extension', (select extversion from pg_extension where extname = 'timescaledb'),
+  'has_catalog', to_regclass('hypertide.node') is not null
+)::text

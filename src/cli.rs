@@ -1,0 +1,93 @@
+//! The command line: one file per verb, and the contract on output and exit codes.
+//!
+//! The only layer that prints. With `--json` exactly one JSON document goes to stdout; logs and progress go to stderr.
+
+mod agent;
+mod args;
+mod completions;
+mod context;
+mod destroy;
+mod doctor;
+mod down;
+mod failure;
+mod logs;
+mod progress;
+mod psql;
+mod render;
+mod replica;
+mod replication;
+mod restart;
+mod schema;
+mod status;
+mod up;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+pub use args::Cli;
+use args::{ReplicaVerb, ReplicationVerb, SchemaVerb, Verb};
+use failure::Failure;
+
+/// Exit codes, a contract: scripts depend on them.
+pub mod exit {
+    /// Done.
+    pub const DONE: u8 = 0;
+    /// Failed.
+    pub const FAILED: u8 = 1;
+    /// Usage or configuration.
+    pub const USAGE: u8 = 2;
+    /// Refused as unsafe.
+    pub const REFUSED: u8 = 3;
+    /// `status --check`: not healthy.
+    pub const DEGRADED: u8 = 4;
+    /// Try again.
+    pub const TRY_AGAIN: u8 = 75;
+}
+
+/// Runs the program and tells the exit code.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    crate::cli::progress::start_logging(cli.verbose, &cli.verb);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let code = match runtime {
+        Ok(runtime) => {
+            let code = runtime.block_on(run(&cli));
+            // A read of stdin that nobody ends must not keep the program from ending.
+            runtime.shutdown_background();
+            code
+        }
+        Err(error) => Err(Failure::new(exit::FAILED, format!("cannot start: {error}"))),
+    };
+    match code {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            render::failure(&failure, cli.json);
+            ExitCode::from(failure.exit)
+        }
+    }
+}
+
+async fn run(cli: &Cli) -> Result<u8, Failure> {
+    match &cli.verb {
+        Verb::Up(args) => up::run(cli, args).await,
+        Verb::Status(args) => status::run(cli, args).await,
+        Verb::Down => down::run(cli).await,
+        Verb::Restart { node } => restart::run(cli, node.as_deref()).await,
+        Verb::Logs(args) => logs::run(cli, args).await,
+        Verb::Psql { node, args } => psql::run(cli, node.as_deref(), args).await,
+        Verb::Destroy { yes } => destroy::run(cli, *yes).await,
+        Verb::Doctor => doctor::run(cli).await,
+        Verb::Schema { verb: SchemaVerb::Apply { plan } } => schema::apply(cli, *plan).await,
+        Verb::Schema { verb: SchemaVerb::Status } => schema::status(cli).await,
+        Verb::Replica { verb: ReplicaVerb::Add(args) } => replica::add(cli, args).await,
+        Verb::Replica { verb: ReplicaVerb::Remove { node, plan } } => replica::remove(cli, node, *plan).await,
+        Verb::Replication { verb: ReplicationVerb::Status } => replication::status(cli).await,
+        Verb::Replication { verb: ReplicationVerb::Resync { node, plan } } => {
+            replication::resync(cli, node.as_deref(), *plan).await
+        }
+        Verb::Agent(args) => agent::run(cli, args).await,
+        Verb::Completions { shell } => Ok(completions::run(*shell)),
+        Verb::Man => completions::man(),
+    }
+}

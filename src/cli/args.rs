@@ -1,0 +1,193 @@
+//! What can be typed: verbs and their arguments.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+/// Operates TimescaleDB on plain Docker.
+#[derive(Debug, Parser)]
+#[command(name = "hypertide", version, about, max_term_width = 110)]
+pub struct Cli {
+    /// The configuration file [default: ./hypertide.yaml when it exists, else built-in defaults]
+    #[arg(long, global = true, value_name = "FILE", env = "HYPERTIDE_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Where passwords are kept [default: .hypertide next to the configuration file]
+    #[arg(long, global = true, value_name = "DIR", env = "HYPERTIDE_STATE_DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// Print one JSON document instead of text
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Say more on stderr; twice for even more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// What to do
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Provision the cluster, or converge it to the configuration
+    Up(UpArgs),
+    /// Show nodes, roles, lag, completeness and what is held
+    Status(StatusArgs),
+    /// Stop the cluster; data, containers and network stay
+    Down,
+    /// Restart all nodes, or one
+    Restart {
+        /// A node's name, `primary` or `replica`
+        node: Option<String>,
+    },
+    /// Show what the nodes print
+    Logs(LogsArgs),
+    /// Open psql as superuser, or run it with arguments
+    Psql {
+        /// A node's name, `primary` or `replica` [default: primary]
+        node: Option<String>,
+        /// Passed on to psql
+        #[arg(last = true)]
+        args: Vec<String>,
+    },
+    /// Remove the cluster with all its data
+    Destroy {
+        /// Really
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Find out what is wrong with this host or cluster
+    Doctor,
+    /// Schema packs and migrations
+    Schema {
+        /// What to do
+        #[command(subcommand)]
+        verb: SchemaVerb,
+    },
+    /// Grow or shrink the cluster
+    Replica {
+        /// What to do
+        #[command(subcommand)]
+        verb: ReplicaVerb,
+    },
+    /// Look after replication
+    Replication {
+        /// What to do
+        #[command(subcommand)]
+        verb: ReplicationVerb,
+    },
+    /// Run the agent in the foreground
+    Agent(AgentArgs),
+    /// Print completions for a shell
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+    /// Print the manual page (troff)
+    Man,
+}
+
+/// Arguments of `up`.
+#[derive(Debug, Args)]
+pub struct UpArgs {
+    /// Print what would be done and change nothing
+    #[arg(long)]
+    pub plan: bool,
+    /// Do not start the agent's container
+    #[arg(long)]
+    pub no_agent: bool,
+    /// Seconds to wait for first copies to finish
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    pub wait: u64,
+}
+
+/// Arguments of `status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Show it again every two seconds
+    #[arg(long)]
+    pub watch: bool,
+    /// Exit with 4 unless healthy
+    #[arg(long)]
+    pub check: bool,
+}
+
+/// Arguments of `logs`.
+#[derive(Debug, Args)]
+pub struct LogsArgs {
+    /// A node's name, `primary`, `replica` or `agent` [default: all]
+    pub node: Option<String>,
+    /// Go on as more comes
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Lines from the end
+    #[arg(long, value_name = "LINES", default_value_t = 100)]
+    pub tail: u32,
+}
+
+/// Verbs under `schema`.
+#[derive(Debug, Subcommand)]
+pub enum SchemaVerb {
+    /// Apply migrations that are not applied yet, on both sides in the safe order
+    Apply {
+        /// Print what would be done and change nothing
+        #[arg(long)]
+        plan: bool,
+    },
+    /// Show where each migration stands
+    Status,
+}
+
+/// Verbs under `replica`.
+#[derive(Debug, Subcommand)]
+pub enum ReplicaVerb {
+    /// Add a replica; the labels of its volume remember it
+    Add(ReplicaAddArgs),
+    /// Remove a replica with its volume and its slot on the primary
+    Remove {
+        /// The replica's name
+        node: String,
+        /// Print what would be done and change nothing
+        #[arg(long)]
+        plan: bool,
+    },
+}
+
+/// Arguments of `replica add`.
+#[derive(Debug, Args)]
+pub struct ReplicaAddArgs {
+    /// The new replica's name
+    pub node: String,
+    /// logical or physical [default: replication.mode of the configuration]
+    #[arg(long, value_name = "MODE")]
+    pub mode: Option<String>,
+    /// Its port on the host [default: the next one free]
+    #[arg(long)]
+    pub port: Option<u16>,
+    /// Print what would be done and change nothing
+    #[arg(long)]
+    pub plan: bool,
+}
+
+/// Verbs under `replication`.
+#[derive(Debug, Subcommand)]
+pub enum ReplicationVerb {
+    /// Show how every replica follows
+    Status,
+    /// Drop a replica's slot and copy everything afresh
+    Resync {
+        /// The replica's name [default: the only one]
+        node: Option<String>,
+        /// Print what would be done and change nothing
+        #[arg(long)]
+        plan: bool,
+    },
+}
+
+/// Arguments of `agent`.
+#[derive(Debug, Args)]
+pub struct AgentArgs {
+    /// This process runs on the cluster's network
+    #[arg(long, hide = true)]
+    pub contained: bool,
+}

@@ -1,0 +1,28 @@
+//! `down`: stop everything and keep it.
+
+use super::args::Cli;
+use super::context::Context;
+use super::failure::Failure;
+use super::progress::Progress;
+use super::{exit, render};
+use crate::plan::removal;
+use crate::site::Reach;
+use crate::tasks::converge::execute_once;
+
+/// Runs the verb.
+pub async fn run(cli: &Cli) -> Result<u8, Failure> {
+    let context = Context::open(cli, Reach::Published).await?;
+    let observed = context.observe().await?;
+    let (nodes, primary) = context.nodes(&observed);
+    let plan = removal::stop_all(&nodes, primary.as_ref(), &observed);
+    let progress = Progress::new(cli.json);
+    let done = execute_once(&context.site, &observed, &plan, &|event| progress.on(event)).await;
+    progress.finish();
+    done?;
+    if cli.json {
+        render::json(&plan);
+    } else {
+        render::line("stopped; data is kept, `hypertide up` starts it again");
+    }
+    Ok(exit::DONE)
+}

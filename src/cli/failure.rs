@@ -1,0 +1,153 @@
+//! How a verb ends when it does not succeed: exit code, message, causes and what to do.
+
+use std::error::Error;
+
+use serde::Serialize;
+
+use super::exit;
+use crate::config::ConfigError;
+use crate::docker::engine::DockerError;
+use crate::execute::{Cause, ExecuteError};
+use crate::model::names::NameError;
+use crate::observe::ObserveError;
+use crate::plan::hold::Hold;
+use crate::postgres::session::PostgresError;
+use crate::schema::packs::PackError;
+use crate::site::ReachError;
+use crate::tasks::converge::ConvergeError;
+
+/// Why the program ends without success.
+#[derive(Debug, Serialize)]
+pub struct Failure {
+    /// One of [`super::exit`].
+    #[serde(rename = "exit_code")]
+    pub exit: u8,
+    /// What was tried and went wrong, in a line.
+    pub message: String,
+    /// What led to it.
+    pub causes: Vec<String>,
+    /// What to do about it.
+    pub help: Option<String>,
+    /// Reasons of a refusal, each with its own help.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub holds: Vec<Hold>,
+}
+
+impl Failure {
+    /// A failure with nothing more to say.
+    pub fn new(exit: u8, message: impl Into<String>) -> Self {
+        Self { exit, message: message.into(), causes: Vec::new(), help: None, holds: Vec::new() }
+    }
+
+    /// The same with something to do about it.
+    pub fn with_help(self, help: impl Into<String>) -> Self {
+        Self { help: Some(help.into()), ..self }
+    }
+
+    fn of(exit: u8, error: &dyn Error, help: Option<String>) -> Self {
+        let mut failure = Self { help, ..Self::new(exit, error.to_string()) };
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            let text = error.to_string();
+            // Some errors repeat their source in their own text.
+            let is_new = !failure.message.contains(&text) && failure.causes.iter().all(|said| !said.contains(&text));
+            if is_new {
+                failure.causes.push(text);
+            }
+            cause = error.source();
+        }
+        failure
+    }
+}
+
+impl From<DockerError> for Failure {
+    fn from(error: DockerError) -> Self {
+        Self::of(exit::FAILED, &error, error.help())
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::of(exit::USAGE, &error, error.help())
+    }
+}
+
+impl From<PackError> for Failure {
+    fn from(error: PackError) -> Self {
+        Self::of(exit::USAGE, &error, error.help())
+    }
+}
+
+impl From<NameError> for Failure {
+    fn from(error: NameError) -> Self {
+        Self::of(exit::USAGE, &error, None)
+    }
+}
+
+impl From<PostgresError> for Failure {
+    fn from(error: PostgresError) -> Self {
+        Self::of(exit::FAILED, &error, error.help())
+    }
+}
+
+impl From<ReachError> for Failure {
+    fn from(error: ReachError) -> Self {
+        match error {
+            ReachError::Docker(error) => error.into(),
+            ReachError::Postgres(error) => error.into(),
+            ReachError::Secrets(error) => Self::of(exit::FAILED, &error, error.help()),
+            ReachError::NoSecrets => Self::of(exit::FAILED, &error, Some("run `hypertide up` first".into())),
+        }
+    }
+}
+
+impl From<ObserveError> for Failure {
+    fn from(error: ObserveError) -> Self {
+        match error {
+            ObserveError::Docker(error) => error.into(),
+            ObserveError::Image(error) => Self::of(exit::FAILED, &error, Some(error.help().to_owned())),
+            ObserveError::Reach(error) => error.into(),
+        }
+    }
+}
+
+impl From<ExecuteError> for Failure {
+    fn from(error: ExecuteError) -> Self {
+        let exit = match &error.cause {
+            _ if error.is_worth_a_retry() => exit::TRY_AGAIN,
+            Cause::UnfitImage { .. } => exit::REFUSED,
+            Cause::Migration(crate::postgres::setup::MigrationError::NoReplicaIdentity { .. }) => exit::REFUSED,
+            _ => exit::FAILED,
+        };
+        Self::of(exit, &error, error.help())
+    }
+}
+
+impl From<ConvergeError> for Failure {
+    fn from(error: ConvergeError) -> Self {
+        match error {
+            ConvergeError::Observe(error) => error.into(),
+            ConvergeError::Execute(error) => error.into(),
+            ConvergeError::Refused(holds) => Self::refused(holds),
+            ConvergeError::Busy => {
+                Self::of(exit::TRY_AGAIN, &error, Some("wait for it to finish, then try again".into()))
+            }
+        }
+    }
+}
+
+impl Failure {
+    /// Refused as unsafe, with every reason.
+    pub fn refused(holds: Vec<Hold>) -> Self {
+        let message = match holds.as_slice() {
+            [only] => format!("refused: {only}"),
+            many => format!("refused for {} reasons; nothing was touched", many.len()),
+        };
+        let help = match holds.as_slice() {
+            [only] => only.reason.help(),
+            _ => None,
+        };
+        let causes = if holds.len() > 1 { holds.iter().map(ToString::to_string).collect() } else { Vec::new() };
+        Self { causes, help, holds, ..Self::new(exit::REFUSED, message) }
+    }
+}

@@ -1,0 +1,49 @@
+//! `logs [NODE]`: what the containers print.
+
+use futures_util::future::try_join_all;
+use futures_util::{StreamExt, TryStreamExt};
+
+use super::args::{Cli, LogsArgs};
+use super::context::Context;
+use super::failure::Failure;
+use super::{exit, render};
+use crate::site::Reach;
+
+/// Runs the verb.
+pub async fn run(cli: &Cli, args: &LogsArgs) -> Result<u8, Failure> {
+    let context = Context::open(cli, Reach::Published).await?;
+    let observed = context.observe().await?;
+    let cluster = &context.site.desired.cluster;
+    let containers: Vec<(String, String)> = match args.node.as_deref() {
+        Some("agent") => vec![("agent".to_owned(), cluster.agent())],
+        Some(typed) => {
+            let node = context.find(typed, &observed)?;
+            vec![(node.name.to_string(), cluster.container(&node.name))]
+        }
+        None => {
+            let (nodes, _) = context.nodes(&observed);
+            let exists = |name| observed.nodes.get(name).is_some_and(|seen| seen.container.is_present());
+            let of_nodes = nodes
+                .iter()
+                .filter(|node| exists(&node.name))
+                .map(|node| (node.name.to_string(), cluster.container(&node.name)));
+            let of_agent = observed.agent.present().map(|_| ("agent".to_owned(), cluster.agent()));
+            of_nodes.chain(of_agent).collect()
+        }
+    };
+    let is_mixed = containers.len() > 1;
+    let (engine, tail) = (&context.site.engine, args.tail.to_string());
+    let tail = tail.as_str();
+    let streams = containers.iter().map(|(name, container)| async move {
+        let output = engine.logs(container, tail, args.follow);
+        let mut output = output.boxed();
+        while let Some(text) = output.try_next().await? {
+            for line in text.lines() {
+                render::line(if is_mixed { format!("{name} | {line}") } else { line.to_owned() });
+            }
+        }
+        Ok::<(), Failure>(())
+    });
+    try_join_all(streams).await?;
+    Ok(exit::DONE)
+}

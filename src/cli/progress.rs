@@ -1,0 +1,69 @@
+//! Progress and logs on stderr: a spinner on a terminal, plain lines elsewhere.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use tracing_subscriber::EnvFilter;
+
+use super::args::Verb;
+use super::render;
+use crate::execute::Event;
+
+/// Sends logs to stderr. `HYPERTIDE_LOG` overrides what the verb and `-v` choose.
+pub fn start_logging(verbose: u8, verb: &Verb) {
+    let level = match (verb, verbose) {
+        (Verb::Agent(_), 0) => "hypertide=info",
+        (_, 0) => "hypertide=warn",
+        (_, 1) => "hypertide=info",
+        (_, 2) => "hypertide=debug",
+        _ => "debug",
+    };
+    let filter = EnvFilter::try_from_env("HYPERTIDE_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .init();
+}
+
+/// Shows what is being done.
+#[derive(Debug)]
+pub struct Progress {
+    bar: Option<ProgressBar>,
+    is_silent: bool,
+}
+
+impl Progress {
+    /// A spinner on a terminal; plain lines otherwise, or nothing with `--json`.
+    pub fn new(is_json: bool) -> Self {
+        let bar = (!is_json && std::io::stderr().is_terminal()).then(|| {
+            let bar = ProgressBar::new_spinner();
+            let style = ProgressStyle::with_template("{spinner} {elapsed:>4} {msg}");
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+            bar.enable_steady_tick(Duration::from_millis(100));
+            bar
+        });
+        Self { bar, is_silent: is_json }
+    }
+
+    /// Takes note of an event.
+    pub fn on(&self, event: Event<'_>) {
+        match (event, &self.bar) {
+            (Event::Began(step), Some(bar)) => bar.set_message(step.to_string()),
+            (Event::Done(step), Some(bar)) => bar.println(format!("  done: {step}")),
+            (Event::Progress(text), Some(bar)) => bar.set_message(text.to_owned()),
+            (Event::Done(step), None) if !self.is_silent => render::note(format!("  done: {step}")),
+            (Event::Progress(text), None) => tracing::info!("{text}"),
+            (Event::Began(_) | Event::Done(_), None) => {}
+        }
+    }
+
+    /// Takes the spinner away.
+    pub fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

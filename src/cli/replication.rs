@@ -1,0 +1,71 @@
+//! `replication status` and `replication resync`.
+
+use std::time::Duration;
+
+use super::args::Cli;
+use super::context::Context;
+use super::failure::Failure;
+use super::progress::Progress;
+use super::{exit, render, status};
+use crate::plan::removal;
+use crate::site::Reach;
+use crate::tasks::converge::{Goal, converge, execute_once};
+
+/// How long copying may take before the verb says "still copying".
+const PATIENCE: Duration = Duration::from_secs(3600);
+
+/// Runs `replication status`.
+pub async fn status(cli: &Cli) -> Result<u8, Failure> {
+    let context = Context::open(cli, Reach::Published).await?;
+    let status = status::look(&context).await?;
+    if cli.json {
+        let replicas: Vec<_> = status.nodes.iter().filter(|node| node.replication.is_some()).collect();
+        render::json(&serde_json::json!({
+            "primary": status.primary, "replicas": replicas, "holds": status.holds,
+        }));
+    } else {
+        render::line(render::status_text(&status));
+    }
+    Ok(exit::DONE)
+}
+
+/// Runs `replication resync`: throws away what the replica holds and copies it afresh.
+pub async fn resync(cli: &Cli, typed: Option<&str>, is_plan_only: bool) -> Result<u8, Failure> {
+    let mut context = Context::open(cli, Reach::Published).await?;
+    let observed = context.observe().await?;
+    let node = context.find_replica(typed, &observed)?;
+    let (nodes, primary) = context.nodes(&observed);
+    let primary = primary.filter(|name| observed.nodes.get(name).is_some_and(|seen| seen.server.is_present()));
+    let Some(primary) = primary else {
+        return Err(Failure::new(exit::REFUSED, "the primary does not answer, so there is nothing to copy from")
+            .with_help("bring the primary back first; the replica was not touched"));
+    };
+    let plan = removal::resync(&node, &primary, &observed);
+    if is_plan_only {
+        if cli.json {
+            render::json(&plan);
+        } else {
+            render::line(render::plan_text(&plan));
+        }
+        return Ok(exit::DONE);
+    }
+    // The labels of a volume that is about to go are all that remembers an added replica.
+    context.site.desired.nodes = nodes;
+    let progress = Progress::new(cli.json);
+    let goal = Goal { packs: &context.packs, agent: None, patience: PATIENCE };
+    let done = async {
+        execute_once(&context.site, &observed, &plan, &|event| progress.on(event)).await?;
+        converge(&context.site, &goal, &|event| progress.on(event)).await
+    }
+    .await;
+    progress.finish();
+    let outcome = done?;
+    let status = status::sum_up(&context, &outcome.observed);
+    if cli.json {
+        render::json(&status);
+    } else {
+        render::line(render::status_text(&status));
+    }
+    let is_waiting = outcome.holds.iter().any(|hold| hold.reason.is_passing());
+    Ok(if is_waiting { exit::TRY_AGAIN } else { exit::DONE })
+}

@@ -1,0 +1,54 @@
+//! `restart [NODE]`: stop cleanly, start, wait until it answers.
+
+use std::time::Duration;
+
+use super::args::Cli;
+use super::context::Context;
+use super::failure::Failure;
+use super::progress::Progress;
+use super::{exit, render};
+use crate::plan::step::{Plan, Step};
+use crate::site::Reach;
+use crate::tasks::converge::{Goal, converge, execute_once};
+
+/// How long replicas may take to follow again.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Runs the verb.
+pub async fn run(cli: &Cli, node: Option<&str>) -> Result<u8, Failure> {
+    let context = Context::open(cli, Reach::Published).await?;
+    let observed = context.observe().await?;
+    let (nodes, primary) = context.nodes(&observed);
+    let chosen = match node {
+        Some(typed) => vec![context.find(typed, &observed)?],
+        // Replicas first: a primary that comes back finds them listening.
+        None => {
+            let mut all = nodes;
+            all.sort_by_key(|node| Some(&node.name) == primary.as_ref());
+            all
+        }
+    };
+    let exists = |name| observed.nodes.get(name).is_some_and(|seen| seen.container.is_present());
+    let mut plan = Plan::default();
+    for node in chosen.iter().filter(|node| exists(&node.name)) {
+        plan.then(vec![Step::StopNode { node: node.name.clone() }, Step::StartNode { node: node.name.clone() }]);
+    }
+    if plan.is_empty() {
+        return Err(Failure::new(exit::FAILED, "nothing to restart").with_help("run `hypertide up` first"));
+    }
+    let progress = Progress::new(cli.json);
+    let done = async {
+        execute_once(&context.site, &observed, &plan, &|event| progress.on(event)).await?;
+        let goal = Goal { packs: &context.packs, agent: None, patience: PATIENCE };
+        converge(&context.site, &goal, &|event| progress.on(event)).await
+    }
+    .await;
+    progress.finish();
+    done?;
+    if cli.json {
+        render::json(&plan);
+    } else {
+        render::line("restarted");
+    }
+    Ok(exit::DONE)
+}

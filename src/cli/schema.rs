@@ -1,0 +1,130 @@
+//! `schema apply` and `schema status`: packs and where each migration stands.
+
+use serde::Serialize;
+
+use super::args::Cli;
+use super::context::Context;
+use super::failure::Failure;
+use super::progress::Progress;
+use super::{exit, render};
+use crate::model::cluster::{Mode, Seat};
+use crate::model::pack::MigrationId;
+use crate::plan::migrations::{self, Ground, State};
+use crate::plan::step::{Plan, Stage, Step};
+use crate::plan::{self, Wanted};
+use crate::site::Reach;
+use crate::tasks::converge::execute_once;
+
+/// One line of `schema status`.
+#[derive(Debug, Serialize)]
+struct MigrationStatus {
+    node: String,
+    pack: String,
+    number: u32,
+    what: String,
+    state: &'static str,
+    reason: Option<String>,
+}
+
+/// Runs `schema apply`: the migrations of the plan and nothing else of it.
+pub async fn apply(cli: &Cli, is_plan_only: bool) -> Result<u8, Failure> {
+    let context = Context::open(cli, Reach::Published).await?;
+    let progress = Progress::new(cli.json);
+    let mut applied = Vec::new();
+    // Replicas first and the primary after them are two stages of one plan; a second look makes sure.
+    for _ in 0..PASSES {
+        let observed = context.observe().await?;
+        let wanted = Wanted { desired: &context.site.desired, packs: Some(&context.packs), agent: None };
+        let plan = plan::plan(&wanted, &observed);
+        let refused: Vec<_> = plan.refusals().cloned().collect();
+        if !refused.is_empty() {
+            return Err(Failure::refused(refused));
+        }
+        let plan = only_migrations(plan);
+        if is_plan_only {
+            if cli.json {
+                render::json(&plan);
+            } else {
+                render::line(render::plan_text(&plan));
+            }
+            return Ok(exit::DONE);
+        }
+        if plan.steps().next().is_none() {
+            break;
+        }
+        crate::execute::Executor::new(&context.site, &context.packs, Default::default(), &observed)
+            .run(&plan, &|event| progress.on(event))
+            .await?;
+        applied.extend(plan.steps().map(ToString::to_string));
+    }
+    // What was made is to be replicated at once.
+    let observed = context.observe().await?;
+    let wanted = Wanted { desired: &context.site.desired, packs: Some(&context.packs), agent: None };
+    let rest = plan::remit::agent(plan::plan(&wanted, &observed));
+    execute_once(&context.site, &observed, &rest, &|event| progress.on(event)).await?;
+    progress.finish();
+    if cli.json {
+        render::json(&serde_json::json!({ "applied": applied }));
+    } else {
+        render::line(format!("{} migrations applied", applied.len()));
+    }
+    Ok(exit::DONE)
+}
+
+/// Applying, and looking whether anything is left.
+const PASSES: usize = 3;
+
+fn only_migrations(plan: Plan) -> Plan {
+    let is_migration = |step: &Step| matches!(step, Step::ApplyMigration { .. });
+    let stages = plan.stages.into_iter().map(|stage| Stage {
+        lanes: stage
+            .lanes
+            .into_iter()
+            .map(|lane| lane.into_iter().filter(is_migration).collect::<Vec<_>>())
+            .filter(|lane: &Vec<Step>| !lane.is_empty())
+            .collect(),
+    });
+    Plan { stages: stages.filter(|stage| !stage.lanes.is_empty()).collect(), holds: Vec::new() }
+}
+
+/// Runs `schema status`.
+pub async fn status(cli: &Cli) -> Result<u8, Failure> {
+    let context = Context::open(cli, Reach::Published).await?;
+    let observed = context.observe().await?;
+    let (nodes, primary) = context.nodes(&observed);
+    let has_logical_replica = nodes.iter().any(|node| node.seat == Seat::Replica(Mode::Logical));
+    let mut lines = Vec::new();
+    for node in &nodes {
+        let is_standby = node.seat == Seat::Replica(Mode::Physical) && Some(&node.name) != primary.as_ref();
+        let database = observed
+            .nodes
+            .get(&node.name)
+            .and_then(|seen| seen.server.present())
+            .and_then(|server| server.database.present());
+        let Some(database) = database.filter(|_| !is_standby) else { continue };
+        let ground = Ground { edition: database.edition, has_logical_replica };
+        let states = migrations::states(&context.packs, &database.migrations, ground);
+        lines.extend(states.into_iter().map(|(id, state)| line(node.name.as_str(), id, &state)));
+    }
+    if lines.is_empty() {
+        return Err(Failure::new(exit::FAILED, "no database could be asked").with_help("`hypertide status` says why"));
+    }
+    if cli.json {
+        render::json(&serde_json::json!({ "migrations": lines }));
+        return Ok(exit::DONE);
+    }
+    for MigrationStatus { node, pack, number, what, state, reason } in &lines {
+        let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        render::line(format!("{node:<14} {pack}/{number:03}_{what:<24} {state}{reason}"));
+    }
+    Ok(exit::DONE)
+}
+
+fn line(node: &str, id: MigrationId, state: &State) -> MigrationStatus {
+    let reason = match state {
+        State::Applied | State::Pending => None,
+        State::Held(because) => Some(because.to_string()),
+        State::Refused(refusal) => Some(refusal.to_string()),
+    };
+    MigrationStatus { node: node.to_owned(), pack: id.pack, number: id.number, what: id.what, state: state.label(), reason }
+}

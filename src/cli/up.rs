@@ -1,0 +1,83 @@
+//! `up`: provision or converge.
+
+use std::time::{Duration, Instant};
+
+use super::args::{Cli, UpArgs};
+use super::context::Context;
+use super::failure::Failure;
+use super::progress::Progress;
+use super::{exit, render};
+use crate::execute::agent::{digest, own_binary};
+use crate::execute::AgentParts;
+use crate::plan;
+use crate::secrets;
+use crate::site::Reach;
+use crate::status::Status;
+use crate::tasks::converge::{Goal, Outcome, converge};
+
+/// Runs the verb.
+pub async fn run(cli: &Cli, args: &UpArgs) -> Result<u8, Failure> {
+    let context = Context::open(cli, Reach::Published).await?;
+    let parts = AgentParts { config: context.config_text.clone() };
+    let digest = if args.no_agent { None } else { Some(agent_digest(&parts)?) };
+    let goal = Goal {
+        packs: &context.packs,
+        agent: digest.as_deref().map(|digest| (&parts, digest)),
+        patience: Duration::from_secs(args.wait),
+    };
+    if args.plan {
+        let observed = context.observe().await?;
+        let plan = plan::plan(&goal.wanted(&context.site), &observed);
+        if cli.json {
+            render::json(&plan);
+        } else {
+            render::line(render::plan_text(&plan));
+        }
+        return Ok(if plan.refusals().next().is_some() { exit::REFUSED } else { exit::DONE });
+    }
+
+    let began = Instant::now();
+    let progress = Progress::new(cli.json);
+    let outcome = converge(&context.site, &goal, &|event| progress.on(event)).await;
+    progress.finish();
+    let outcome = outcome?;
+    report(cli, &context, &outcome, began.elapsed());
+    let is_waiting = outcome.holds.iter().any(|hold| hold.reason.is_passing());
+    Ok(if is_waiting { exit::TRY_AGAIN } else { exit::DONE })
+}
+
+/// The digest that tells whether the agent's container is this binary with this configuration.
+pub fn agent_digest(parts: &AgentParts) -> Result<String, Failure> {
+    let binary = own_binary().map_err(|error| Failure::new(exit::FAILED, error.to_string()))?;
+    Ok(digest(&binary, &parts.config))
+}
+
+fn report(cli: &Cli, context: &Context, outcome: &Outcome, took: Duration) {
+    let status = Status::new(&context.site.desired, &outcome.observed, outcome.holds.clone());
+    if cli.json {
+        render::json(&serde_json::json!({
+            "steps_taken": outcome.taken,
+            "seconds": took.as_secs_f64(),
+            "status": status,
+        }));
+        return;
+    }
+    render::line(format!("{} steps in {:.1} s", outcome.taken, took.as_secs_f64()));
+    render::line(render::status_text(&status));
+    render::line("");
+    let passfile = secrets::path(&context.site.state_dir);
+    let passfile = std::path::absolute(&passfile).unwrap_or(passfile);
+    let database = context.site.desired.database.as_str();
+    for (what, address, role) in [
+        ("write", &status.endpoint.read_write, "app"),
+        ("read", &status.endpoint.read_only, "reader"),
+    ] {
+        if let Some(address) = address {
+            render::line(format!(
+                "{what:<6} postgresql://{role}@{address}/{database}?passfile={}",
+                passfile.display()
+            ));
+        }
+    }
+    render::line("next   hypertide status --watch | hypertide psql | hypertide doctor");
+}

@@ -1,0 +1,96 @@
+//! The key `replication`: the default mode, the publication, and whether commits wait for replicas.
+//!
+//! In goes the file, out comes what the other keys need of it. Which schemas exist is not known here.
+
+use crate::config::claim::{Claim, refuse_twice};
+use crate::config::problem::Problems;
+use crate::config::read::{Entry, Fields};
+use crate::model::cluster::Mode;
+use crate::model::desired::PublicationChoice;
+use crate::model::names::Ident;
+
+/// The words for a mode.
+pub const MODES: [(&str, Mode); 2] = [
+    (Mode::Logical.word(), Mode::Logical),
+    (Mode::Physical.word(), Mode::Physical),
+];
+
+const PUBLICATION: &str = "trading_data_pub";
+
+/// What `replication` says.
+pub struct Replication {
+    /// The mode of replicas that name none.
+    pub mode: Mode,
+    /// What logical replicas subscribe to.
+    pub publication: PublicationChoice,
+    /// Commits are to wait for replicas.
+    pub is_synchronous: bool,
+}
+
+/// Reads `replication`.
+pub fn resolve(file: &Fields<'_>, problems: &mut Problems) -> Replication {
+    let keys = file.within(
+        "replication",
+        &["mode", "publication", "synchronous"],
+        problems,
+    );
+    let publication = keys.within("publication", &["name", "schemas"], problems);
+    Replication {
+        mode: keys
+            .get("mode")
+            .and_then(|entry| entry.choice(&MODES, problems))
+            .unwrap_or(Mode::Logical),
+        publication: PublicationChoice {
+            name: publication
+                .get("name")
+                .and_then(|entry| entry.checked("a name", Ident::new, problems))
+                .unwrap_or_else(|| Ident::new(PUBLICATION).expect("the default is valid")),
+            schemas: publication
+                .get("schemas")
+                .map(|entry| schemas(entry, problems)),
+        },
+        is_synchronous: keys
+            .get("synchronous")
+            .and_then(|entry| {
+                entry.choice(&[("off", false), ("on", true), ("quorum", true)], problems)
+            })
+            .unwrap_or(false),
+    }
+}
+
+fn schemas(entry: &Entry<'_>, problems: &mut Problems) -> Vec<Ident> {
+    let Some(items) = entry.list("schemas", problems) else {
+        return Vec::new();
+    };
+    if items.is_empty() {
+        entry.refuse_and_help(
+            problems,
+            "an empty publication replicates nothing",
+            Some("leave the key out to publish what the packs publish".to_owned()),
+        );
+    }
+    let mut claims = Vec::new();
+    for item in items {
+        if let Some(schema) = item.checked("a schema", publishable, problems) {
+            claims.push(Claim::of(&item, schema));
+        }
+    }
+    refuse_twice(&claims, problems);
+    claims.into_iter().map(|claim| claim.value).collect()
+}
+
+/// A schema whose rows may appear on another node as they are.
+fn publishable(text: &str) -> Result<Ident, String> {
+    let ident = Ident::new(text).map_err(|error| error.to_string())?;
+    if text.starts_with("pg_") || text == "information_schema" || text.starts_with("_timescaledb") {
+        Err(format!(
+            "`{text}` holds catalog rows, which must never replicate: each node's catalog describes that node alone"
+        ))
+    } else if text == "hypertide" {
+        Err(format!(
+            "`{text}` holds what each node knows of itself, which must never replicate"
+        ))
+    } else {
+        Ok(ident)
+    }
+}

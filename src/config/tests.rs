@@ -1,0 +1,169 @@
+//! Whole files: defaults, the documented example, and what no text may do.
+
+mod mistakes;
+
+use std::path::{Path, PathBuf};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::model::cluster::{Mode, Seat};
+use crate::model::desired::{DesiredNode, ImageChoice, PackRef};
+use crate::model::names::Ident;
+
+/// The example of the documentation, one top-level key per entry.
+const EXAMPLE: [&str; 13] = [
+    "cluster: trading\n",
+    "database: trading_data\n",
+    "image: auto\n",
+    "preset: laptop                 # laptop | cloud | {max_connections: ..}\n",
+    "endpoint: {read_write: 5432, read_only: 5433}          # what clients use\n",
+    "nodes: {primary: {port: 5434}, replicas: [{name: replica-1, port: 5435, replication: logical}]}\n",
+    "replication: {mode: logical, publication: {name: trading_data_pub, schemas: [trading]}, synchronous: off}\n",
+    "packs: [trading]\n",
+    "backups:\n  - {name: nightly, schedule: \"0 2 * * *\", kind: full, store: \"file:///var/backups/hypertide\", \
+     keep: {last: 7, daily: 30}, drill: weekly}\n",
+    "failover: {automatic: true, prefer: auto, max_loss_bytes: 0}\n",
+    "retention: [{hypertable: trading.market_data, drop_after: 2y}]\n",
+    "jobs: [{name: refresh, schedule: \"0 * * * *\", sql: \"select refresh_trading_views()\"}]\n",
+    "metrics: {listen: \"127.0.0.1:9187\"}\n",
+];
+
+fn read(text: &str) -> Result<Desired, Vec<Problem>> {
+    parse(text, Path::new("/etc/h"))
+}
+
+fn good(text: &str) -> Desired {
+    read(text).unwrap_or_else(|problems| panic!("{text}: {problems:?}"))
+}
+
+fn node_words(desired: &Desired) -> Vec<String> {
+    let word = |node: &DesiredNode| format!("{} {} {}", node.name, node.seat, node.port);
+    desired.nodes.iter().map(word).collect()
+}
+
+#[test]
+fn an_empty_file_is_all_defaults() {
+    let desired = good("");
+    assert_eq!(desired.cluster.as_str(), "trading");
+    assert_eq!(desired.database.as_str(), "trading_data");
+    assert_eq!(desired.image, ImageChoice::Auto);
+    assert_eq!(desired.bind.to_string(), "127.0.0.1");
+    assert_eq!(
+        node_words(&desired),
+        ["primary-1 primary 5434", "replica-1 logical 5435"]
+    );
+    assert_eq!(desired.publication.name.as_str(), "trading_data_pub");
+    assert_eq!(desired.publication.schemas, None);
+    assert_eq!(desired.packs, [PackRef::BuiltIn("trading".to_owned())]);
+    assert_eq!(desired.not_acted_on, Vec::<String>::new());
+    assert_eq!(
+        desired,
+        good("preset: laptop\nnodes: {}\nreplication: {}\n")
+    );
+}
+
+#[test]
+fn the_documented_example_is_valid_and_says_what_is_not_acted_on() {
+    let desired = good(&EXAMPLE.concat());
+    let expected = [
+        "endpoint",
+        "backups",
+        "failover",
+        "retention",
+        "jobs",
+        "metrics",
+    ];
+    assert_eq!(desired.not_acted_on, expected);
+    let mut as_by_default = desired;
+    as_by_default.not_acted_on.clear();
+    as_by_default.publication.schemas = None;
+    assert_eq!(as_by_default, good(""));
+}
+
+#[test]
+fn nodes_take_their_defaults_by_position_and_from_the_mode() {
+    let desired = good(
+        "replication: {mode: physical}\n\
+         nodes:\n  replicas:\n    - {}\n    - {name: db2, replication: logical}\n    - {port: 6000}\n",
+    );
+    assert_eq!(
+        node_words(&desired),
+        [
+            "primary-1 primary 5434",
+            "replica-1 physical 5435",
+            "db2 logical 5436",
+            "replica-3 physical 6000"
+        ]
+    );
+    assert_eq!(desired.preferred_primary().seat, Seat::Primary);
+    assert_eq!(desired.replicas(Mode::Physical).count(), 2);
+    assert_eq!(good("nodes: {replicas: []}").nodes.len(), 1);
+}
+
+#[test]
+fn values_other_than_the_defaults_are_taken() {
+    let desired = good(
+        "cluster: c1\ndatabase: d-1\nimage: 'repo/x:1'\nbind: '::1'\n\
+         replication: {publication: {name: p, schemas: [a, B]}, synchronous: quorum}\n\
+         packs: [a_1, ./mine, /abs, sub/dir]\nendpoint: direct\n",
+    );
+    assert_eq!(desired.cluster.as_str(), "c1");
+    assert_eq!(desired.database.as_str(), "d-1");
+    assert_eq!(desired.image, ImageChoice::Named("repo/x:1".to_owned()));
+    assert_eq!(desired.bind.to_string(), "::1");
+    let schemas = desired.publication.schemas.expect("given");
+    assert_eq!(
+        schemas.iter().map(Ident::as_str).collect::<Vec<_>>(),
+        ["a", "B"]
+    );
+    let directory = |path: &str| PackRef::Directory(PathBuf::from(path));
+    assert_eq!(
+        desired.packs,
+        [
+            PackRef::BuiltIn("a_1".to_owned()),
+            directory("/etc/h/./mine"),
+            directory("/abs"),
+            directory("/etc/h/sub/dir")
+        ]
+    );
+    assert_eq!(desired.not_acted_on, ["replication.synchronous"]);
+}
+
+proptest! {
+    #[test]
+    fn never_panics_on_any_text(text: String) {
+        let _ = read(&text);
+    }
+
+    #[test]
+    fn never_panics_on_text_that_looks_like_a_configuration(
+        parts in prop::collection::vec(
+            prop::sample::select(vec![
+                "nodes", "replicas", "port", "preset", "base", "packs", "backups", "keep", "endpoint", "metrics",
+                "listen", "schemas", "publication", ": ", ":", "\n", "\n  ", "\n    ", "- ", "{", "}", "[", "]", ", ",
+                "&a ", "*a", "<<: ", "5434", "-1", "1e999", "99999999999999999999999", "off", "~", "\"", "'", "|\n  ",
+                "!!binary ", "ä", "\0", "# ", "---\n",
+            ]),
+            0..40,
+        ),
+    ) {
+        let _ = read(&parts.concat());
+    }
+
+    #[test]
+    fn any_scalar_under_any_key_is_taken_or_named(
+        key in prop::sample::select(vec!["cluster", "database", "image", "bind", "preset", "packs", "nodes", "jobs"]),
+        value in "[ -~ä]{0,20}",
+    ) {
+        if let Err(problems) = read(&format!("{key}: {value}")) {
+            prop_assert!(!problems.is_empty());
+        }
+    }
+
+    #[test]
+    fn any_part_of_the_example_is_valid(parts in prop::sample::subsequence(EXAMPLE.to_vec(), 0..=EXAMPLE.len())) {
+        let text = parts.concat();
+        prop_assert!(read(&text).is_ok(), "{}", text);
+    }
+}

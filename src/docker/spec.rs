@@ -1,0 +1,174 @@
+//! Container specifications: from a node as planned to what the engine's create call takes. Pure.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use bollard::models::{
+    ContainerCreateBody, EndpointSettings, HealthConfig, HostConfig, HostConfigLogConfig, Mount, MountType,
+    NetworkingConfig, PortBinding, RestartPolicy, RestartPolicyNameEnum,
+};
+
+use super::labels;
+use crate::model::names::{ClusterName, NodeName};
+use crate::model::observed::ImageFacts;
+use crate::plan::step::NodeSpec;
+
+/// Where the volume is mounted; the image contract's own place.
+pub const VOLUME_PATH: &str = "/var/lib/postgresql/data";
+/// The data directory: below the mount, so that a finished directory can be renamed into place.
+pub const PGDATA: &str = "/var/lib/postgresql/data/pgdata";
+/// The password file beside the data directory, on the volume: it stays with the data it opens.
+pub const PASSFILE: &str = "/var/lib/postgresql/data/hypertide/pgpass";
+/// The superuser's password for the image's first start.
+pub const SUPERUSER_PASSWORD_FILE: &str = "/var/lib/postgresql/data/hypertide/superuser_password";
+/// Where agents keep configuration and passwords.
+pub const AGENT_DIR: &str = "/etc/hypertide";
+/// Where agents keep the binary.
+pub const AGENT_BINARY: &str = "/usr/local/bin/hypertide";
+/// PostgreSQL's port inside a container.
+pub const POSTGRES_PORT: u16 = 5432;
+
+/// Seconds PostgreSQL gets to shut down cleanly: a checkpoint of several GiB of dirty buffers on a slow disk.
+pub const STOP_PATIENCE_SECS: i32 = 120;
+/// How often Docker asks a node for its health; the seeds' figure.
+const HEALTH_INTERVAL: Duration = Duration::from_secs(10);
+/// Parallel queries share memory through /dev/shm, and Docker's default of 64 MiB fails them.
+const SHM_BYTES: i64 = 512 * 1024 * 1024;
+
+/// A node's container.
+pub fn node(cluster: &ClusterName, spec: &NodeSpec, image: &str) -> ContainerCreateBody {
+    let mut labels = labels::of_node(cluster, labels::KIND_NODE, &spec.node);
+    labels.insert(labels::SEAT.to_owned(), spec.seat.to_string());
+    labels.insert(labels::PORT.to_owned(), spec.port.to_string());
+    labels.insert(labels::SPEC.to_owned(), spec.digest());
+
+    let port = format!("{POSTGRES_PORT}/tcp");
+    let binding = PortBinding { host_ip: Some(spec.bind.to_string()), host_port: Some(spec.port.to_string()) };
+    let settings = spec.settings.iter().flat_map(|setting| ["-c".to_owned(), setting.clone()]);
+    ContainerCreateBody {
+        image: Some(image.to_owned()),
+        hostname: Some(spec.node.to_string()),
+        labels: Some(labels),
+        cmd: Some(std::iter::once("postgres".to_owned()).chain(settings).collect()),
+        env: Some(vec![
+            format!("PGDATA={PGDATA}"),
+            format!("POSTGRES_PASSWORD_FILE={SUPERUSER_PASSWORD_FILE}"),
+            "POSTGRES_INITDB_ARGS=--encoding=UTF8 --locale=C.UTF-8 --data-checksums --auth-host=scram-sha-256".into(),
+        ]),
+        exposed_ports: Some(vec![port.clone()]),
+        // SIGINT is PostgreSQL's fast shutdown: sessions are ended, a checkpoint is written.
+        stop_signal: Some("SIGINT".to_owned()),
+        stop_timeout: Some(i64::from(STOP_PATIENCE_SECS)),
+        healthcheck: Some(HealthConfig {
+            test: Some(vec!["CMD".into(), "pg_isready".into(), "--quiet".into(), "--username=postgres".into()]),
+            interval: nanoseconds(HEALTH_INTERVAL),
+            timeout: nanoseconds(Duration::from_secs(5)),
+            retries: Some(3),
+            ..Default::default()
+        }),
+        host_config: Some(HostConfig {
+            mounts: Some(vec![data_mount(cluster, &spec.node)]),
+            port_bindings: Some(HashMap::from([(port, Some(vec![binding]))])),
+            shm_size: Some(SHM_BYTES),
+            ..host_config(RestartPolicyNameEnum::NO)
+        }),
+        networking_config: Some(network(cluster, &[spec.node.as_str()])),
+        ..Default::default()
+    }
+}
+
+/// The labels of a node's volume, from which the node can be recognised when all else is gone.
+pub fn volume_labels(cluster: &ClusterName, spec: &NodeSpec, image: &ImageFacts) -> HashMap<String, String> {
+    let mut labels = labels::of_node(cluster, labels::KIND_NODE, &spec.node);
+    labels.insert(labels::SEAT.to_owned(), spec.seat.to_string());
+    labels.insert(labels::PORT.to_owned(), spec.port.to_string());
+    if let Some(major) = image.postgres_major {
+        labels.insert(labels::POSTGRES.to_owned(), major.to_string());
+    }
+    if let Some(version) = &image.timescaledb {
+        labels.insert(labels::TIMESCALEDB.to_owned(), version.clone());
+    }
+    labels
+}
+
+/// A container that runs one shell script as user `postgres` on a node's volume, then ends.
+pub fn helper(cluster: &ClusterName, node: &NodeName, image: &str, script: &str) -> ContainerCreateBody {
+    ContainerCreateBody {
+        image: Some(image.to_owned()),
+        labels: Some(labels::of_node(cluster, labels::KIND_HELPER, node)),
+        entrypoint: Some(vec!["/bin/sh".into(), "-euc".into(), script.to_owned()]),
+        cmd: Some(Vec::new()),
+        env: Some(vec![format!("PGDATA={PGDATA}"), format!("PGPASSFILE={PASSFILE}")]),
+        host_config: Some(HostConfig {
+            mounts: Some(vec![data_mount(cluster, node)]),
+            ..host_config(RestartPolicyNameEnum::NO)
+        }),
+        networking_config: Some(network(cluster, &[])),
+        ..Default::default()
+    }
+}
+
+/// The agent's container: this binary, the engine's socket, and nothing listening.
+pub fn agent(cluster: &ClusterName, digest: &str, image: &str, socket: &str) -> ContainerCreateBody {
+    let mut labels = labels::of_cluster(cluster, labels::KIND_AGENT);
+    labels.insert(labels::SPEC.to_owned(), digest.to_owned());
+    let socket = Mount {
+        typ: Some(MountType::BIND),
+        source: Some(socket.to_owned()),
+        target: Some("/var/run/docker.sock".to_owned()),
+        ..Default::default()
+    };
+    let command = ["--config", &format!("{AGENT_DIR}/hypertide.yaml"), "--state-dir", AGENT_DIR, "agent", "--contained"];
+    ContainerCreateBody {
+        image: Some(image.to_owned()),
+        hostname: Some("agent".to_owned()),
+        user: Some("0:0".to_owned()),
+        labels: Some(labels),
+        entrypoint: Some(vec![AGENT_BINARY.to_owned()]),
+        cmd: Some(command.map(str::to_owned).to_vec()),
+        stop_signal: Some("SIGTERM".to_owned()),
+        // One thread works here; more arenas of the allocator would only keep memory.
+        env: Some(vec!["MALLOC_ARENA_MAX=1".to_owned()]),
+        host_config: Some(HostConfig {
+            mounts: Some(vec![socket]),
+            init: Some(true),
+            ..host_config(RestartPolicyNameEnum::UNLESS_STOPPED)
+        }),
+        networking_config: Some(network(cluster, &["agent"])),
+        ..Default::default()
+    }
+}
+
+fn host_config(restart: RestartPolicyNameEnum) -> HostConfig {
+    HostConfig {
+        restart_policy: Some(RestartPolicy { name: Some(restart), maximum_retry_count: None }),
+        // A chatty server must not fill the disk with its log.
+        log_config: Some(HostConfigLogConfig {
+            typ: Some("json-file".to_owned()),
+            config: Some(HashMap::from([
+                ("max-size".to_owned(), "20m".to_owned()),
+                ("max-file".to_owned(), "5".to_owned()),
+            ])),
+        }),
+        ..Default::default()
+    }
+}
+
+fn data_mount(cluster: &ClusterName, node: &NodeName) -> Mount {
+    Mount {
+        typ: Some(MountType::VOLUME),
+        source: Some(cluster.volume(node)),
+        target: Some(VOLUME_PATH.to_owned()),
+        ..Default::default()
+    }
+}
+
+fn network(cluster: &ClusterName, aliases: &[&str]) -> NetworkingConfig {
+    let aliases = aliases.iter().map(|alias| (*alias).to_owned()).collect();
+    let endpoint = EndpointSettings { aliases: Some(aliases), ..Default::default() };
+    NetworkingConfig { endpoints_config: Some(HashMap::from([(cluster.network(), endpoint)])) }
+}
+
+fn nanoseconds(duration: Duration) -> Option<i64> {
+    i64::try_from(duration.as_nanos()).ok()
+}

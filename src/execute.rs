@@ -1,0 +1,259 @@
+//! Does what a plan says, step by step; decides nothing.
+//!
+//! One exhaustive `match` hands each step to the file that knows how. Every step can be repeated, so an interrupted run
+//! is simply planned again.
+
+pub mod agent;
+mod database;
+mod node;
+
+use std::sync::{Mutex, OnceLock};
+
+use futures_util::future::join_all;
+
+use crate::docker::engine::DockerError;
+use crate::docker::image::{self, ImageError};
+use crate::docker::labels;
+use crate::model::desired::DesiredNode;
+use crate::model::names::NodeName;
+use crate::model::observed::{ImageFacts, Observed};
+use crate::model::pack::Pack;
+use crate::model::seen::Seen;
+use crate::plan::image::decide;
+use crate::plan::step::{Plan, Step};
+use crate::plan::topology;
+use crate::postgres::session::PostgresError;
+use crate::postgres::setup::{MigrationError, Verifiers};
+use crate::secrets::SecretsError;
+use crate::site::{ReachError, Site};
+
+/// What an observer of the execution is told.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
+    /// A step begins.
+    Began(&'a Step),
+    /// A step is done.
+    Done(&'a Step),
+    /// A long step says how far it is.
+    Progress(&'a str),
+}
+
+/// Told about every step, from several lanes at once.
+pub type Listener<'a> = &'a (dyn Fn(Event<'_>) + Send + Sync);
+
+/// A step failed.
+#[derive(Debug, thiserror::Error)]
+#[error("could not {step}")]
+pub struct ExecuteError {
+    /// The step, as a sentence.
+    pub step: String,
+    /// Why it failed.
+    #[source]
+    pub cause: Cause,
+}
+
+/// Why a step failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Cause {
+    /// Docker.
+    #[error(transparent)]
+    Docker(#[from] DockerError),
+    /// An image.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// A server.
+    #[error(transparent)]
+    Postgres(#[from] PostgresError),
+    /// A node could not be reached.
+    #[error(transparent)]
+    Reach(#[from] ReachError),
+    /// A migration.
+    #[error(transparent)]
+    Migration(#[from] MigrationError),
+    /// Passwords.
+    #[error(transparent)]
+    Secrets(#[from] SecretsError),
+    /// The image that was provided cannot run a cluster.
+    #[error("the image {reference} holds no {what}")]
+    UnfitImage {
+        /// Which image.
+        reference: String,
+        /// What is missing in it.
+        what: &'static str,
+    },
+    /// A container ended while it was to come up.
+    #[error("{container} ended while it was starting; its last words: {output}")]
+    Ended {
+        /// Which container.
+        container: String,
+        /// The end of its log.
+        output: String,
+    },
+    /// A server did not accept connections in time.
+    #[error("{node} did not accept connections within {patience_secs} s; it may still be recovering")]
+    NotReady {
+        /// Which node.
+        node: NodeName,
+        /// How long was waited.
+        patience_secs: u64,
+    },
+    /// The plan names something that does not exist: a fault of the planner.
+    #[error("the plan names {0}, which does not exist")]
+    Unplanned(String),
+    /// This program could not read its own file.
+    #[error("cannot read this program's own file: {0}")]
+    OwnBinary(std::io::Error),
+}
+
+impl ExecuteError {
+    /// What the user can do.
+    pub fn help(&self) -> Option<String> {
+        match &self.cause {
+            Cause::Docker(error) => error.help(),
+            Cause::Image(error) => Some(error.help().to_owned()),
+            Cause::Postgres(error) | Cause::Reach(ReachError::Postgres(error)) => error.help(),
+            Cause::Migration(error) => error.help(),
+            Cause::Secrets(error) => error.help(),
+            Cause::Reach(_) | Cause::Unplanned(_) | Cause::OwnBinary(_) => Some("run `hypertide doctor`".into()),
+            Cause::UnfitImage { .. } => Some("name another `image`, or use `image: auto`".into()),
+            Cause::Ended { container, .. } => Some(format!("`docker logs {container}` has the whole story")),
+            Cause::NotReady { node, .. } => {
+                Some(format!("`hypertide logs {node}` shows how far it is; `hypertide up` carries on"))
+            }
+        }
+    }
+
+    /// Trying again later may be all that is needed.
+    pub fn is_worth_a_retry(&self) -> bool {
+        matches!(self.cause, Cause::NotReady { .. })
+    }
+}
+
+/// What the agent's container is made of, besides this binary.
+#[derive(Clone, Debug, Default)]
+pub struct AgentParts {
+    /// The configuration file's text.
+    pub config: String,
+}
+
+/// Executes plans against one site.
+#[derive(Debug)]
+pub struct Executor<'a> {
+    site: &'a Site,
+    packs: &'a [Pack],
+    agent: AgentParts,
+    nodes: Vec<DesiredNode>,
+    image: Mutex<Option<ImageFacts>>,
+    verifiers: OnceLock<Verifiers>,
+}
+
+impl<'a> Executor<'a> {
+    /// For plans made from this observation.
+    pub fn new(site: &'a Site, packs: &'a [Pack], agent: AgentParts, observed: &Observed) -> Self {
+        let image = Mutex::new(observed.image.present().cloned());
+        Self { site, packs, agent, nodes: topology::nodes(&site.desired, observed), image, verifiers: OnceLock::new() }
+    }
+
+    /// Runs all stages; lanes of a stage run side by side. Ends at the first stage in which a lane failed.
+    ///
+    /// # Errors
+    /// The first failed step. Steps before it, and other lanes of its stage, are done.
+    pub async fn run(&self, plan: &Plan, listener: Listener<'_>) -> Result<(), ExecuteError> {
+        for stage in &plan.stages {
+            let lanes = stage.lanes.iter().map(|lane| self.run_lane(lane, listener));
+            join_all(lanes).await.into_iter().collect::<Result<Vec<()>, _>>()?;
+        }
+        Ok(())
+    }
+
+    async fn run_lane(&self, lane: &[Step], listener: Listener<'_>) -> Result<(), ExecuteError> {
+        for step in lane {
+            listener(Event::Began(step));
+            tracing::debug!(step = step.label(), "{step}");
+            self.take(step, listener).await.map_err(|cause| ExecuteError { step: step.to_string(), cause })?;
+            listener(Event::Done(step));
+        }
+        Ok(())
+    }
+
+    async fn take(&self, step: &Step, listener: Listener<'_>) -> Result<(), Cause> {
+        let engine = &self.site.engine;
+        let cluster = &self.site.desired.cluster;
+        match step {
+            Step::ProvideImage => self.provide_image(listener).await,
+            Step::ProvideToolImage => self.provide_tool_image(listener).await,
+            Step::CreateSecrets => Ok(self.site.create_secrets()?),
+            Step::CreateNetwork => {
+                let labels = labels::of_cluster(cluster, labels::KIND_NETWORK);
+                Ok(engine.create_network(&cluster.network(), labels).await?)
+            }
+            Step::CreateVolume { spec } => self.create_volume(spec).await,
+            Step::CloneStandby { node, from } => self.clone_standby(node, from).await,
+            Step::CreateNode { spec } => self.create_node(spec).await,
+            Step::StartNode { node } => self.start_node(node).await,
+            Step::StopNode { node } => self.stop_node(node).await,
+            Step::RemoveContainer { node } => Ok(engine.remove_container(&cluster.container(node)).await?),
+            Step::RemoveVolume { node } => Ok(engine.remove_volume(&cluster.volume(node)).await?),
+            Step::CreateRoles { node } => self.create_roles(node).await,
+            Step::AlignPasswords { node, from } => self.align_passwords(node, from).await,
+            Step::CreateDatabase { node } => self.create_database(node).await,
+            Step::InstallCatalog { node, seat } => self.install_catalog(node, *seat).await,
+            Step::ApplyMigration { node, id, seat } => self.apply_migration(node, id, *seat).await,
+            Step::CreatePublication { node, schemas } => self.create_publication(node, schemas).await,
+            Step::PublishSchemas { node, schemas } => self.publish_schemas(node, schemas).await,
+            Step::PublishTables { node, tables } => self.publish_tables(node, tables).await,
+            Step::CreateSlot { node, slot } => self.create_slot(node, slot).await,
+            Step::DropSlot { node, slot } => self.drop_slot(node, slot).await,
+            Step::PrepareSubscriber { node } => self.prepare_subscriber(node).await,
+            Step::MirrorChunks { node, chunks } => self.mirror_chunks(node, chunks).await,
+            Step::Subscribe { node, to } => self.subscribe(node, to).await,
+            Step::RefreshSubscription { node } => self.refresh_subscription(node).await,
+            Step::Unsubscribe { node } => self.unsubscribe(node).await,
+            Step::EmptyReplica { node, tables } => self.empty_replica(node, tables).await,
+            Step::RemoveAgent => self.remove_agent().await,
+            Step::CreateAgent { spec } => self.create_agent(spec).await,
+            Step::StartAgent => self.start_agent().await,
+        }
+    }
+
+    async fn provide_image(&self, listener: Listener<'_>) -> Result<(), Cause> {
+        let client = self.site.engine.client();
+        let bundled = image::bundled_reference();
+        let local = image::local_references(client).await?;
+        let plan = decide(&self.site.desired.image, image::offers(&bundled), &local, None);
+        let reference = image::provide(client, &plan, &|line| listener(Event::Progress(&line))).await?;
+        let unfit = |what| Cause::UnfitImage { reference: reference.clone(), what };
+        let Seen::Present(facts) = image::facts(client, &reference).await? else { return Err(unfit("contents")) };
+        if facts.postgres_major.is_none() {
+            return Err(unfit("PostgreSQL server"));
+        }
+        if facts.timescaledb.is_none() {
+            return Err(unfit("TimescaleDB library"));
+        }
+        *self.image.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(facts);
+        Ok(())
+    }
+
+    async fn provide_tool_image(&self, listener: Listener<'_>) -> Result<(), Cause> {
+        let client = self.site.engine.client();
+        let reference = image::bundled_reference();
+        if self.site.engine.image_id(&reference).await?.is_none() {
+            let plan = crate::plan::image::ImagePlan::Build;
+            image::provide(client, &plan, &|line| listener(Event::Progress(&line))).await?;
+        }
+        Ok(())
+    }
+
+    fn image(&self) -> Result<ImageFacts, Cause> {
+        let image = self.image.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        image.ok_or_else(|| Cause::Unplanned("the database image".into()))
+    }
+
+    fn port(&self, node: &NodeName) -> Result<u16, Cause> {
+        self.nodes
+            .iter()
+            .find(|known| known.name == *node)
+            .map(|known| known.port)
+            .ok_or_else(|| Cause::Unplanned(format!("node {node}")))
+    }
+}

@@ -1,0 +1,130 @@
+//! Steps inside a node's server, over SQL.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::{Cause, Executor};
+use crate::docker::spec;
+use crate::model::chunk::ChunkToMirror;
+use crate::model::cluster::{Mode, Seat};
+use crate::model::names::{Ident, NodeName, TableName};
+use crate::model::pack::MigrationId;
+use crate::plan::provision::{ROLES, SUPERUSER};
+use crate::plan::scope;
+use crate::postgres::session::Session;
+use crate::postgres::setup::{self, MigrationContext};
+use crate::site::ReachError;
+
+impl Executor<'_> {
+    async fn session(&self, node: &NodeName) -> Result<Arc<Session>, Cause> {
+        Ok(self.site.session(node, self.port(node)?).await?)
+    }
+
+    /// A session of its own to the cluster's database, which exists.
+    async fn own_session(&self, node: &NodeName) -> Result<Session, Cause> {
+        let target = self.site.target(node, self.port(node)?, &self.site.desired.database)?;
+        Ok(Session::connect(&target).await?)
+    }
+
+    pub(super) async fn create_roles(&self, node: &NodeName) -> Result<(), Cause> {
+        let session = self.session(node).await?;
+        Ok(setup::create_roles(&session, self.verifiers()?).await?)
+    }
+
+    pub(super) async fn align_passwords(&self, node: &NodeName, from: &NodeName) -> Result<(), Cause> {
+        let roles: Vec<&str> = ROLES.into_iter().chain([SUPERUSER]).collect();
+        let verifiers = setup::verifiers(&*self.session(from).await?, &roles).await?;
+        Ok(setup::create_roles(&*self.session(node).await?, &verifiers).await?)
+    }
+
+    pub(super) async fn create_database(&self, node: &NodeName) -> Result<(), Cause> {
+        setup::create_database(&*self.session(node).await?, &self.site.desired.database).await?;
+        // The kept session is to `postgres`; the next one goes to the new database.
+        self.site.forget_session(node);
+        Ok(())
+    }
+
+    pub(super) async fn install_catalog(&self, node: &NodeName, seat: Seat) -> Result<(), Cause> {
+        Ok(setup::install_catalog(&*self.session(node).await?, node, seat).await?)
+    }
+
+    pub(super) async fn apply_migration(&self, node: &NodeName, id: &MigrationId, seat: Seat) -> Result<(), Cause> {
+        let unplanned = || Cause::Unplanned(format!("migration {id}"));
+        let pack = self.packs.iter().find(|pack| pack.name == id.pack).ok_or_else(unplanned)?;
+        let migration =
+            pack.migrations.iter().find(|migration| migration.id == *id).ok_or_else(unplanned)?;
+        let is_published = self.nodes.iter().any(|node| node.seat == Seat::Replica(Mode::Logical));
+        let published =
+            if is_published { scope::schemas(&self.site.desired, self.packs) } else { BTreeSet::new() };
+        let context = MigrationContext { pack, is_writable: seat == Seat::Primary, published: &published };
+        let mut session = self.own_session(node).await?;
+        Ok(setup::apply_migration(&mut session, migration, context).await?)
+    }
+
+    pub(super) async fn create_publication(&self, node: &NodeName, schemas: &BTreeSet<Ident>) -> Result<(), Cause> {
+        let name = &self.site.desired.publication.name;
+        Ok(setup::create_publication(&*self.session(node).await?, name, schemas).await?)
+    }
+
+    pub(super) async fn publish_schemas(&self, node: &NodeName, schemas: &BTreeSet<Ident>) -> Result<(), Cause> {
+        let name = &self.site.desired.publication.name;
+        Ok(setup::publish_schemas(&*self.session(node).await?, name, schemas).await?)
+    }
+
+    pub(super) async fn publish_tables(&self, node: &NodeName, tables: &BTreeSet<TableName>) -> Result<(), Cause> {
+        let name = &self.site.desired.publication.name;
+        Ok(setup::publish_tables(&*self.session(node).await?, name, tables).await?)
+    }
+
+    pub(super) async fn create_slot(&self, node: &NodeName, slot: &Ident) -> Result<(), Cause> {
+        Ok(setup::create_physical_slot(&*self.session(node).await?, slot).await?)
+    }
+
+    pub(super) async fn drop_slot(&self, node: &NodeName, slot: &Ident) -> Result<(), Cause> {
+        Ok(setup::drop_slot(&*self.session(node).await?, slot).await?)
+    }
+
+    pub(super) async fn prepare_subscriber(&self, node: &NodeName) -> Result<(), Cause> {
+        Ok(setup::prepare_subscriber(&*self.session(node).await?, &self.site.desired.database).await?)
+    }
+
+    pub(super) async fn mirror_chunks(&self, node: &NodeName, chunks: &[ChunkToMirror]) -> Result<(), Cause> {
+        Ok(setup::make_chunks(&*self.session(node).await?, chunks).await?)
+    }
+
+    pub(super) async fn subscribe(&self, node: &NodeName, to: &NodeName) -> Result<(), Cause> {
+        let desired = &self.site.desired;
+        let connection = format!(
+            "host={} port={} dbname={} user=replicator passfile={}",
+            desired.cluster.container(to),
+            spec::POSTGRES_PORT,
+            conninfo_value(desired.database.as_str()),
+            spec::PASSFILE
+        );
+        let session = self.session(node).await?;
+        Ok(setup::subscribe(&session, &node.slot(), &connection, &desired.publication.name).await?)
+    }
+
+    pub(super) async fn refresh_subscription(&self, node: &NodeName) -> Result<(), Cause> {
+        Ok(setup::refresh_subscription(&*self.session(node).await?, &node.slot()).await?)
+    }
+
+    pub(super) async fn unsubscribe(&self, node: &NodeName) -> Result<(), Cause> {
+        Ok(setup::unsubscribe(&*self.session(node).await?, &node.slot()).await?)
+    }
+
+    pub(super) async fn empty_replica(&self, node: &NodeName, tables: &BTreeSet<TableName>) -> Result<(), Cause> {
+        Ok(setup::empty_tables(&*self.session(node).await?, tables).await?)
+    }
+
+    /// One set of verifiers for the whole run: pass-through authentication needs the same on every node.
+    fn verifiers(&self) -> Result<&setup::Verifiers, Cause> {
+        let secrets = self.site.known_secrets().ok_or(ReachError::NoSecrets)?;
+        Ok(self.verifiers.get_or_init(|| secrets.verifiers()))
+    }
+}
+
+/// A value in a libpq connection string, quoted.
+fn conninfo_value(text: &str) -> String {
+    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
+}

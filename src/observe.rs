@@ -1,0 +1,257 @@
+//! One look at everything: Docker first, then every server that runs, all at once.
+//!
+//! Out: an [`Observed`] in which what could not be read is `Unknown`. Changes nothing but the cached password file.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::future::join_all;
+
+use crate::docker::engine::DockerError;
+use crate::docker::image::{self, ImageError};
+use crate::docker::look::HostLook;
+use crate::host;
+use crate::model::desired::{DesiredNode, ImageChoice};
+use crate::model::names::NodeName;
+use crate::model::observed::{ImageFacts, NodeSeen, Observed, RunState, ServerSeen};
+use crate::model::pack::Pack;
+use crate::model::seen::Seen;
+use crate::plan::{chunks, scope, topology};
+use crate::postgres::look::{self, Interest};
+use crate::site::{Reach, ReachError, Site};
+
+/// Docker itself could not be looked at, so nothing else could.
+#[derive(Debug, thiserror::Error)]
+pub enum ObserveError {
+    /// The engine does not answer.
+    #[error(transparent)]
+    Docker(#[from] DockerError),
+    /// An image could not be looked into.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// The passwords could not be read.
+    #[error(transparent)]
+    Reach(#[from] ReachError),
+}
+
+/// Looks at everything.
+///
+/// `packs` says which schemas are of interest before they are published; `None` limits that to the configuration's.
+pub async fn observe(site: &Site, packs: Option<&[Pack]>) -> Result<Observed, ObserveError> {
+    let desired = &site.desired;
+    let host = site.engine.look(&desired.cluster).await?;
+    let mut observed = Observed {
+        network: seen(host.networks.get(&desired.cluster.network()).copied()),
+        agent: seen(host.containers.get(&desired.cluster.agent()).map(|container| container.seen.clone())),
+        ..Observed::default()
+    };
+    for name in node_names(site, &host) {
+        let node = NodeSeen {
+            volume: seen(host.volumes.get(&desired.cluster.volume(&name)).map(|volume| volume.seen.clone())),
+            container: seen(
+                host.containers.get(&desired.cluster.container(&name)).map(|container| container.seen.clone()),
+            ),
+            server: Seen::Absent,
+        };
+        observed.nodes.insert(name, node);
+    }
+
+    let holders: Vec<String> = observed
+        .nodes
+        .iter()
+        .filter(|(_, node)| node.container.present().is_some_and(|container| container.ours))
+        .map(|(name, _)| desired.cluster.container(name))
+        .collect();
+    observed.secrets = match site.secrets(&holders).await? {
+        Some(_) => Seen::Present(()),
+        None if observed.nodes.values().any(|node| node.volume.present().is_some_and(|volume| volume.ours)) => {
+            recover_from_volumes(site, &observed).await?
+        }
+        None => Seen::Absent,
+    };
+    let nodes = topology::nodes(desired, &observed);
+    let schemas = scope::schemas(desired, packs.unwrap_or_default());
+    let schemas: Vec<String> = schemas.iter().map(ToString::to_string).collect();
+    let (image, tool_image, servers) = tokio::join!(
+        database_image(site, &observed),
+        tool_image(site),
+        join_all(nodes.iter().map(|node| server(site, node, &observed, &schemas))),
+    );
+    (observed.image, observed.tool_image) = (image?, tool_image?);
+    for (node, server) in nodes.iter().zip(servers) {
+        observed.nodes.entry(node.name.clone()).or_default().server = server;
+    }
+    read_missing_ranges(site, &nodes, &mut observed).await;
+    if site.reach == Reach::Published {
+        observed.taken_ports = taken_ports(site, &nodes, &observed, &host);
+    }
+    Ok(observed)
+}
+
+fn seen<T>(found: Option<T>) -> Seen<T> {
+    found.map_or(Seen::Absent, Seen::Present)
+}
+
+/// Configured nodes and those the labels of their volumes remember.
+fn node_names(site: &Site, host: &HostLook) -> BTreeSet<NodeName> {
+    let remembered = host.volumes.values().filter_map(|volume| volume.node.clone());
+    site.desired.nodes.iter().map(|node| node.name.clone()).chain(remembered).collect()
+}
+
+/// The volumes are there and no container is: a helper that never starts gives a look at the password file.
+async fn recover_from_volumes(site: &Site, observed: &Observed) -> Result<Seen<()>, ObserveError> {
+    let cluster = &site.desired.cluster;
+    let image = image::bundled_reference();
+    for (name, _) in observed.nodes.iter().filter(|(_, node)| node.volume.is_present()) {
+        let helper = format!("{}-passwords", cluster.container(name));
+        let body = crate::docker::spec::helper(cluster, name, &image, "true");
+        site.engine.create_container(&helper, body).await?;
+        let found = site.secrets(std::slice::from_ref(&helper)).await;
+        site.engine.remove_container(&helper).await?;
+        if found?.is_some() {
+            return Ok(Seen::Present(()));
+        }
+    }
+    Ok(Seen::Absent)
+}
+
+/// The image nodes are to run. One that already runs them needs no second look: the volumes' labels say what is in it.
+async fn database_image(site: &Site, observed: &Observed) -> Result<Seen<ImageFacts>, ObserveError> {
+    let in_use = observed.nodes.values().find_map(|node| {
+        let container = node.container.present().filter(|container| container.ours)?;
+        let volume = node.volume.present()?;
+        Some(ImageFacts {
+            reference: container.image_id.clone(),
+            id: container.image_id.clone(),
+            postgres_major: volume.postgres_major,
+            timescaledb: volume.timescaledb.clone(),
+        })
+    });
+    let client = site.engine.client();
+    match (&site.desired.image, in_use) {
+        (ImageChoice::Auto, Some(facts)) => Ok(Seen::Present(facts)),
+        (ImageChoice::Named(reference), Some(facts)) => match site.engine.image_id(reference).await? {
+            Some(id) if id == facts.id => Ok(Seen::Present(facts)),
+            Some(_) => Ok(image::facts(client, reference).await?),
+            None => Ok(Seen::Absent),
+        },
+        (ImageChoice::Named(reference), None) => Ok(image::facts(client, reference).await?),
+        (ImageChoice::Auto, None) => {
+            for reference in [image::PINNED.to_owned(), image::bundled_reference()] {
+                let facts = image::facts(client, &reference).await?;
+                if facts.is_present() {
+                    return Ok(facts);
+                }
+            }
+            Ok(Seen::Absent)
+        }
+    }
+}
+
+async fn tool_image(site: &Site) -> Result<Seen<ImageFacts>, ObserveError> {
+    let reference = image::bundled_reference();
+    let id = site.engine.image_id(&reference).await?;
+    Ok(seen(id.map(|id| ImageFacts { reference, id, postgres_major: None, timescaledb: None })))
+}
+
+async fn server(site: &Site, node: &DesiredNode, observed: &Observed, schemas: &[String]) -> Seen<ServerSeen> {
+    let runs = observed.nodes.get(&node.name).and_then(|seen| seen.container.present()).is_some_and(|container| {
+        container.ours && container.state == RunState::Running
+    });
+    if !runs {
+        return Seen::Absent;
+    }
+    let interest = Interest {
+        database: site.desired.database.clone(),
+        publication: site.desired.publication.name.clone(),
+        subscription: node.name.slot(),
+        schemas: schemas.to_vec(),
+    };
+    // A kept session can turn out to be dead, or to be to the wrong database: then a new one decides.
+    for _ in 0..2 {
+        let session = match site.session(&node.name, node.port).await {
+            Ok(session) => session,
+            Err(error) => return Seen::unknown(with_causes(&error)),
+        };
+        match look::server(&session, &interest).await {
+            Ok(Some(server)) => return Seen::Present(server),
+            Err(error) if !session.is_closed() => {
+                site.forget_session(&node.name);
+                return Seen::unknown(with_causes(&error));
+            }
+            Ok(None) | Err(_) => site.forget_session(&node.name),
+        }
+    }
+    Seen::unknown("the connection breaks off each time")
+}
+
+/// An error and its causes in one line, for the reason a fact is unknown.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let further = error.to_string();
+        if !text.contains(&further) {
+            text = format!("{text}: {further}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// Ranges are read only for chunks that some replica lacks: there are few of those, and many chunks.
+async fn read_missing_ranges(site: &Site, nodes: &[DesiredNode], observed: &mut Observed) {
+    let Ok(primary) = topology::primary(nodes, observed) else { return };
+    let database = |observed: &Observed, name: &NodeName| {
+        observed.nodes.get(name)?.server.present()?.database.present().cloned()
+    };
+    let Some(theirs) = database(observed, &primary) else { return };
+    let lacking: BTreeSet<_> = nodes
+        .iter()
+        .filter(|node| node.name != primary)
+        .filter_map(|node| observed.nodes.get(&node.name)?.server.present())
+        .filter(|server| !server.in_recovery)
+        .filter_map(|server| server.database.present())
+        .flat_map(|ours| chunks::lacking(&theirs, ours).map(|(name, _)| name))
+        .collect();
+    if lacking.is_empty() {
+        return;
+    }
+    let Some(port) = nodes.iter().find(|node| node.name == primary).map(|node| node.port) else { return };
+    let lacking: Vec<_> = lacking.into_iter().collect();
+    let ranges = match site.session(&primary, port).await {
+        Ok(session) => look::ranges(&session, &lacking).await.unwrap_or_default(),
+        Err(_) => BTreeMap::new(),
+    };
+    let server = observed.nodes.get_mut(&primary).and_then(|node| node.server.present_mut());
+    if let Some(database) = server.and_then(|server| server.database.present_mut()) {
+        database.ranges = ranges;
+    }
+}
+
+/// Ports that nodes are about to need and that somebody else holds.
+fn taken_ports(site: &Site, nodes: &[DesiredNode], observed: &Observed, host: &HostLook) -> BTreeMap<u16, String> {
+    let needs_port = |node: &&DesiredNode| {
+        let container = observed.nodes.get(&node.name).and_then(|seen| seen.container.present());
+        !container.is_some_and(|container| container.ours && container.state.is_running())
+    };
+    nodes
+        .iter()
+        .filter(needs_port)
+        .filter_map(|node| Some((node.port, holder(site.desired.bind, node.port, host)?)))
+        .collect()
+}
+
+/// Who holds a port: a container by name, else a process, else somebody.
+pub fn holder(bind: std::net::IpAddr, port: u16, host: &HostLook) -> Option<String> {
+    let container = host
+        .containers
+        .iter()
+        .find(|(_, container)| container.seen.state.is_running() && container.ports.contains(&port));
+    if let Some((name, _)) = container {
+        return Some(format!("container {name}"));
+    }
+    if host::is_port_free(bind, port) {
+        return None;
+    }
+    Some(host::port_holder(port).unwrap_or_else(|| "a process that cannot be named without more rights".into()))
+}

@@ -1,0 +1,142 @@
+//! Every decision, as pure functions over values: what is wanted, what is there, so what to do.
+//!
+//! In: [`Wanted`] and [`Observed`]. Out: a [`Plan`] of steps and holds. Nothing here does I/O, reads a clock or draws a
+//! random number, and nothing is decided on a fact that is unknown.
+
+pub mod chunks;
+pub mod hold;
+pub mod image;
+pub mod migrations;
+pub mod provision;
+pub mod remit;
+pub mod removal;
+pub mod replication;
+pub mod scope;
+pub mod step;
+pub mod topology;
+
+#[cfg(test)]
+mod simulate;
+
+use crate::model::desired::Desired;
+use crate::model::observed::Observed;
+use crate::model::pack::Pack;
+use crate::model::seen::Seen;
+use hold::{Hold, Reason};
+use provision::Lanes;
+use step::{Plan, Step};
+
+/// What is wanted, by whoever asks.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// The configuration.
+    pub desired: &'a Desired,
+    /// The packs to apply; `None` when the asker applies no migrations (the agent).
+    pub packs: Option<&'a [Pack]>,
+    /// The digest the agent's container must carry; `None` when the asker leaves the agent alone.
+    pub agent: Option<&'a str>,
+}
+
+/// Plans the way from what is there to what is wanted.
+///
+/// # Guarantees
+/// - Empty when everything wanted is there.
+/// - When anything is refused as unsafe, no step at all is planned.
+/// - Executing any prefix of the steps and planning again still converges (property-tested in `simulate`).
+pub fn plan(wanted: &Wanted<'_>, observed: &Observed) -> Plan {
+    let mut plan = Plan::default();
+    let nodes = topology::nodes(wanted.desired, observed);
+    let primary = match topology::primary(&nodes, observed) {
+        Ok(primary) => primary,
+        Err(hold) => {
+            plan.holds.push(hold);
+            return plan;
+        }
+    };
+
+    let host = host_steps(wanted, observed, &mut plan.holds);
+    let lanes = provision::lanes(wanted, &nodes, &primary, observed, &mut plan.holds);
+    let replication = replication::stages(wanted, &nodes, &primary, observed, &lanes, &mut plan.holds);
+    let agent = agent_steps(wanted, observed, &mut plan.holds);
+
+    let Lanes { first, side_by_side, subscriber_migrations, primary_migrations } = lanes.steps;
+    plan.then(agent.remove);
+    plan.then(host);
+    plan.then(first);
+    plan.then_side_by_side(side_by_side.into_iter().chain([agent.create]).collect());
+    plan.then_side_by_side(subscriber_migrations);
+    plan.then(primary_migrations);
+    plan.then(replication.on_primary);
+    plan.then_side_by_side(replication.on_replicas);
+    plan.then(agent.start);
+
+    if plan.refusals().next().is_some() {
+        plan.stages.clear();
+    }
+    plan
+}
+
+/// Image, secrets and network.
+fn host_steps(wanted: &Wanted<'_>, observed: &Observed, holds: &mut Vec<Hold>) -> Vec<Step> {
+    let mut steps = Vec::new();
+    match &observed.image {
+        Seen::Absent => steps.push(Step::ProvideImage),
+        Seen::Unknown { because } => holds.push(Hold::new("image", Reason::Unknown(because.clone()))),
+        Seen::Present(facts) if facts.postgres_major.is_none() => {
+            holds.push(Hold::new(&facts.reference, Reason::ImageWithoutPostgres));
+        }
+        Seen::Present(facts) if facts.timescaledb.is_none() => {
+            holds.push(Hold::new(&facts.reference, Reason::ImageWithoutTimescale));
+        }
+        Seen::Present(_) => {}
+    }
+    // The bundled image serves both purposes: providing the database image may already have made it.
+    if wanted.agent.is_some() && observed.tool_image.is_absent() {
+        steps.push(Step::ProvideToolImage);
+    }
+    match &observed.secrets {
+        Seen::Absent => steps.push(Step::CreateSecrets),
+        Seen::Unknown { because } => holds.push(Hold::new("passwords", Reason::Unknown(because.clone()))),
+        Seen::Present(()) => {}
+    }
+    match &observed.network {
+        Seen::Absent => steps.push(Step::CreateNetwork),
+        Seen::Unknown { because } => holds.push(Hold::new("network", Reason::Unknown(because.clone()))),
+        Seen::Present(owned) if !owned.ours => {
+            holds.push(Hold::new(wanted.desired.cluster.network(), Reason::NotOurs("network")));
+        }
+        Seen::Present(_) => {}
+    }
+    steps
+}
+
+#[derive(Default)]
+struct AgentSteps {
+    remove: Vec<Step>,
+    create: Vec<Step>,
+    start: Vec<Step>,
+}
+
+/// The agent goes first when it no longer matches, so that it cannot work against the plan, and comes back last.
+fn agent_steps(wanted: &Wanted<'_>, observed: &Observed, holds: &mut Vec<Hold>) -> AgentSteps {
+    let mut steps = AgentSteps::default();
+    let Some(spec) = wanted.agent else { return steps };
+    let name = wanted.desired.cluster.agent();
+    match &observed.agent {
+        Seen::Unknown { because } => holds.push(Hold::new(name, Reason::Unknown(because.clone()))),
+        Seen::Present(container) if !container.ours => holds.push(Hold::new(name, Reason::NotOurs("container"))),
+        Seen::Present(container) if container.spec == spec => {
+            if !container.state.is_running() {
+                steps.start.push(Step::StartAgent);
+            }
+        }
+        stale_or_absent => {
+            if stale_or_absent.is_present() {
+                steps.remove.push(Step::RemoveAgent);
+            }
+            steps.create.push(Step::CreateAgent { spec: spec.to_owned() });
+            steps.start.push(Step::StartAgent);
+        }
+    }
+    steps
+}

@@ -1,0 +1,262 @@
+//! Every reason for which something wanted is not done, as one closed list.
+//!
+//! The label is shared by JSON, logs and metrics; the sentence and the help are for people.
+
+use std::fmt;
+
+use serde::Serialize;
+use serde::ser::{SerializeStruct, Serializer};
+
+use super::migrations::Refusal;
+use crate::model::cluster::Seat;
+use crate::model::names::{NodeName, TableName};
+
+/// A wanted step that is not taken now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// The node, table or resource concerned.
+    pub what: String,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Why something is held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// A look failed; nothing is decided on what is not known.
+    Unknown(String),
+    /// A container, volume or network has our name and not our label.
+    NotOurs(&'static str),
+    /// Another process or container listens on the wanted host port.
+    PortTaken(u16, String),
+    /// The image holds no usable PostgreSQL.
+    ImageWithoutPostgres,
+    /// The image lacks the extension's library.
+    ImageWithoutTimescale,
+    /// The volume was initialised by another major version (on the volume, in the image).
+    OtherPostgresMajor(u32, u32),
+    /// The volume holds another version of TimescaleDB (on the volume, in the image).
+    OtherTimescale(String, String),
+    /// The configuration now asks for another kind of node than was provisioned.
+    SeatChanged(Seat, Seat),
+    /// The primary's volume is gone while a replica still holds data.
+    PrimaryDataGone(NodeName),
+    /// More than one node takes writes at the same epoch.
+    TwoPrimaries(NodeName),
+    /// The container is frozen.
+    Paused,
+    /// The primary cannot be used yet, so this node waits.
+    AwaitsPrimary,
+    /// A migration cannot be applied as it stands.
+    Migration(Refusal),
+    /// A published table has neither primary key nor replica identity.
+    NoReplicaIdentity(TableName),
+    /// `FOR ALL TABLES` would replicate TimescaleDB's own catalog.
+    PublishesEverything,
+    /// A mirrored hypertable has compression enabled.
+    Compressed(TableName),
+    /// A mirrored hypertable has a second dimension.
+    ManyDimensions(TableName),
+    /// A published table does not exist on the replica.
+    MissingOnReplica(TableName),
+    /// Tables are being copied; counts how many.
+    Copying(usize),
+    /// The subscription was disabled by somebody.
+    SubscriptionDisabled,
+    /// The apply worker fails; counts the attempts.
+    NotApplying(u64),
+    /// The slot on the primary is gone or lost its WAL.
+    SlotLost,
+    /// The standby is not streaming.
+    NotStreaming,
+    /// Only `up` provisions; the agent does not.
+    NeedsUp,
+}
+
+/// How grave a hold is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Weight {
+    /// Passes by itself.
+    Waiting,
+    /// Somebody has to act; the rest goes on.
+    Degraded,
+    /// Nothing at all is touched.
+    Refusal,
+}
+
+impl Reason {
+    /// The stable word for this reason.
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::Unknown(_) => "unknown",
+            Self::NotOurs(_) => "not_ours",
+            Self::PortTaken(..) => "port_taken",
+            Self::ImageWithoutPostgres => "image_without_postgres",
+            Self::ImageWithoutTimescale => "image_without_timescaledb",
+            Self::OtherPostgresMajor(..) => "other_postgres_major",
+            Self::OtherTimescale(..) => "other_timescaledb_version",
+            Self::SeatChanged(..) => "seat_changed",
+            Self::PrimaryDataGone(_) => "primary_data_gone",
+            Self::TwoPrimaries(_) => "two_primaries",
+            Self::Paused => "paused",
+            Self::AwaitsPrimary => "awaits_primary",
+            Self::Migration(refusal) => refusal.label(),
+            Self::NoReplicaIdentity(_) => "no_replica_identity",
+            Self::PublishesEverything => "publishes_all_tables",
+            Self::Compressed(_) => "compressed_hypertable",
+            Self::ManyDimensions(_) => "many_dimensions",
+            Self::MissingOnReplica(_) => "table_missing_on_replica",
+            Self::Copying(_) => "copying",
+            Self::SubscriptionDisabled => "subscription_disabled",
+            Self::NotApplying(_) => "not_applying",
+            Self::SlotLost => "slot_lost",
+            Self::NotStreaming => "not_streaming",
+            Self::NeedsUp => "needs_up",
+        }
+    }
+
+    const fn weight(&self) -> Weight {
+        match self {
+            Self::AwaitsPrimary | Self::Copying(_) | Self::Unknown(_) | Self::NotApplying(_) | Self::NotStreaming => {
+                Weight::Waiting
+            }
+            Self::Paused
+            | Self::NoReplicaIdentity(_)
+            | Self::PublishesEverything
+            | Self::Compressed(_)
+            | Self::ManyDimensions(_)
+            | Self::MissingOnReplica(_)
+            | Self::SubscriptionDisabled
+            | Self::SlotLost
+            | Self::NeedsUp => Weight::Degraded,
+            Self::NotOurs(_)
+            | Self::PortTaken(..)
+            | Self::ImageWithoutPostgres
+            | Self::ImageWithoutTimescale
+            | Self::OtherPostgresMajor(..)
+            | Self::OtherTimescale(..)
+            | Self::SeatChanged(..)
+            | Self::PrimaryDataGone(_)
+            | Self::TwoPrimaries(_)
+            | Self::Migration(_) => Weight::Refusal,
+        }
+    }
+
+    /// Nothing at all may be touched while this stands.
+    pub fn is_refusal(&self) -> bool {
+        self.weight() == Weight::Refusal
+    }
+
+    /// Passes by itself: worth waiting for.
+    pub fn is_passing(&self) -> bool {
+        self.weight() == Weight::Waiting
+    }
+
+    /// What to do about it; `None` when it passes by itself.
+    pub fn help(&self) -> Option<String> {
+        Some(match self {
+            Self::AwaitsPrimary | Self::Copying(_) => return None,
+            Self::Unknown(_) => "run `hypertide doctor`, then try again".into(),
+            Self::NotOurs(kind) => {
+                format!("remove or rename that {kind}, or choose another `cluster` name; hypertide never touches it")
+            }
+            Self::PortTaken(port, _) => {
+                format!("stop what listens on {port}, or give the node another port in hypertide.yaml")
+            }
+            Self::ImageWithoutPostgres => "name an image that follows the docker-library postgres contract".into(),
+            Self::ImageWithoutTimescale => "name an image that contains TimescaleDB, or use `image: auto`".into(),
+            Self::OtherPostgresMajor(..) => {
+                "use an image of the volume's version; a major upgrade needs a dump and restore".into()
+            }
+            Self::OtherTimescale(..) => "use the image the volume was made with".into(),
+            Self::SeatChanged(..) => {
+                "put the old mode back, or `hypertide replica remove` the node and run `up` again".into()
+            }
+            Self::PrimaryDataGone(_) => {
+                "nothing was touched: keep that replica's volume, it may be the only copy of the data".into()
+            }
+            Self::TwoPrimaries(_) => "stop the one that should not take writes, then look again".into(),
+            Self::Paused => "`docker unpause` the container".into(),
+            Self::Migration(refusal) => refusal.help(),
+            Self::NoReplicaIdentity(table) => {
+                format!("add a primary key to {table}, or `ALTER TABLE {table} REPLICA IDENTITY FULL`")
+            }
+            Self::PublishesEverything => "drop the publication; hypertide makes one that leaves the catalog out".into(),
+            Self::Compressed(_) => "use `replication: physical`, which copies compressed chunks exactly".into(),
+            Self::ManyDimensions(_) => "use `replication: physical`, or keep the hypertable out of the publication".into(),
+            Self::MissingOnReplica(table) => {
+                format!("create {table} on the replica as well (a migration does both sides), or drop it")
+            }
+            Self::SubscriptionDisabled => "`ALTER SUBSCRIPTION … ENABLE`, or `hypertide replication resync`".into(),
+            Self::NotApplying(_) => "`hypertide logs` on the replica names the row or table that does not apply".into(),
+            Self::SlotLost => "`hypertide replication resync` the node".into(),
+            Self::NotStreaming => "`hypertide logs` on the standby says why it does not connect".into(),
+            Self::NeedsUp => "run `hypertide up`".into(),
+        })
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown(because) => write!(f, "could not be looked at: {because}"),
+            Self::NotOurs(kind) => write!(f, "a {kind} of this name exists and does not belong to this cluster"),
+            Self::PortTaken(port, holder) => write!(f, "port {port} is held by {holder}"),
+            Self::ImageWithoutPostgres => f.write_str("the image holds no PostgreSQL server"),
+            Self::ImageWithoutTimescale => f.write_str("the image lacks the TimescaleDB library"),
+            Self::OtherPostgresMajor(volume, image) => {
+                write!(f, "the volume was made by PostgreSQL {volume}, the image holds {image}")
+            }
+            Self::OtherTimescale(volume, image) => {
+                write!(f, "the volume was made with TimescaleDB {volume}, the image holds {image}")
+            }
+            Self::SeatChanged(was, wanted) => write!(f, "was provisioned as {was}, is now configured as {wanted}"),
+            Self::PrimaryDataGone(replica) => {
+                write!(f, "its volume is gone while {replica} still holds data; an empty primary would replace it")
+            }
+            Self::TwoPrimaries(other) => write!(f, "takes writes, and so does {other}"),
+            Self::Paused => f.write_str("the container is paused"),
+            Self::AwaitsPrimary => f.write_str("waits for the primary"),
+            Self::Migration(refusal) => refusal.fmt(f),
+            Self::NoReplicaIdentity(table) => {
+                write!(f, "{table} has no primary key or replica identity; published, its UPDATEs would fail")
+            }
+            Self::PublishesEverything => f.write_str("the publication covers all tables, TimescaleDB's catalog too"),
+            Self::Compressed(table) => {
+                write!(f, "{table} has compression enabled, which logical replication would lose rows over")
+            }
+            Self::ManyDimensions(table) => write!(f, "{table} has more than one dimension, which is not mirrored yet"),
+            Self::MissingOnReplica(table) => write!(f, "{table} is published and does not exist here"),
+            Self::Copying(tables) => write!(f, "{tables} tables are being copied"),
+            Self::SubscriptionDisabled => f.write_str("the subscription is disabled"),
+            Self::NotApplying(errors) => write!(f, "changes are not being applied ({errors} failed attempts)"),
+            Self::SlotLost => f.write_str("its slot on the primary is gone, so changes are missing"),
+            Self::NotStreaming => f.write_str("is not streaming from the primary"),
+            Self::NeedsUp => f.write_str("is not provisioned"),
+        }
+    }
+}
+
+impl Hold {
+    /// Holds `what` for this reason.
+    pub fn new(what: impl Into<String>, reason: Reason) -> Self {
+        Self { what: what.into(), reason }
+    }
+}
+
+impl fmt::Display for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.what, self.reason)
+    }
+}
+
+impl Serialize for Hold {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut json = serializer.serialize_struct("Hold", 4)?;
+        json.serialize_field("what", &self.what)?;
+        json.serialize_field("reason", self.reason.label())?;
+        json.serialize_field("text", &self.reason.to_string())?;
+        json.serialize_field("help", &self.reason.help())?;
+        json.end()
+    }
+}

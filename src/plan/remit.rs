@@ -1,0 +1,66 @@
+//! What the agent may do by itself: keep what is provisioned working, and never make or remove anything.
+//!
+//! Takes a plan, gives back the part the agent executes; what it leaves out becomes a hold.
+
+use std::collections::BTreeSet;
+
+use super::hold::{Hold, Reason};
+use super::step::{Plan, Stage, Step, Subject};
+use crate::model::names::NodeName;
+
+/// The agent's part of a plan. A lane ends at the first step outside the remit, and nothing later in the plan touches
+/// the node it belongs to.
+pub fn agent(plan: Plan) -> Plan {
+    let mut kept = Plan { stages: Vec::new(), holds: plan.holds };
+    let mut blocked: BTreeSet<NodeName> = BTreeSet::new();
+    let mut is_host_blocked = false;
+    for stage in plan.stages {
+        let mut lanes = Vec::new();
+        for lane in stage.lanes {
+            let mut rest = Vec::new();
+            for step in lane {
+                let is_blocked = match step.subject() {
+                    Subject::Host | Subject::Agent => false,
+                    Subject::Node(node) => is_host_blocked || blocked.contains(node),
+                };
+                if is_blocked {
+                    continue;
+                }
+                if is_in_remit(&step) {
+                    rest.push(step);
+                    continue;
+                }
+                let what = match step.subject() {
+                    Subject::Node(node) => {
+                        blocked.insert(node.clone());
+                        node.to_string()
+                    }
+                    Subject::Host | Subject::Agent => {
+                        is_host_blocked = true;
+                        step.label().to_owned()
+                    }
+                };
+                kept.holds.push(Hold::new(what, Reason::NeedsUp));
+            }
+            lanes.push(rest);
+        }
+        lanes.retain(|lane| !lane.is_empty());
+        if !lanes.is_empty() {
+            kept.stages.push(Stage { lanes });
+        }
+    }
+    kept
+}
+
+/// The agent starts what stopped and keeps replication complete.
+const fn is_in_remit(step: &Step) -> bool {
+    matches!(
+        step,
+        Step::StartNode { .. }
+            | Step::AlignPasswords { .. }
+            | Step::PublishTables { .. }
+            | Step::PrepareSubscriber { .. }
+            | Step::MirrorChunks { .. }
+            | Step::RefreshSubscription { .. }
+    )
+}

@@ -1,0 +1,96 @@
+//! Taking things away on request: one replica, one replica's rows for a fresh copy, or the whole cluster's containers.
+//!
+//! Each function plans for one verb; none of these steps is ever planned by `plan` on its own account.
+
+use std::collections::BTreeSet;
+
+use super::scope;
+use super::step::{Plan, Step};
+use crate::model::cluster::{Mode, Seat};
+use crate::model::desired::DesiredNode;
+use crate::model::names::{Ident, NodeName, TableName};
+use crate::model::observed::{NodeSeen, Observed};
+
+/// Removes a replica with its volume, and its slot on the primary.
+pub fn replica(node: &NodeName, primary: &NodeName, observed: &Observed) -> Plan {
+    let mut plan = Plan::default();
+    let seen = observed.nodes.get(node);
+    plan.then(containers_away(node, seen));
+    plan.then(slot_away(node, primary, observed));
+    if seen.is_some_and(|seen| seen.volume.is_present()) {
+        plan.then(vec![Step::RemoveVolume { node: node.clone() }]);
+    }
+    plan
+}
+
+/// Throws away what a replica holds, so that the next plan copies it afresh.
+///
+/// A logical replica keeps its schema and is emptied; a standby is cloned anew.
+pub fn resync(node: &DesiredNode, primary: &NodeName, observed: &Observed) -> Plan {
+    let Seat::Replica(mode) = node.seat else { return Plan::default() };
+    if mode == Mode::Physical {
+        return replica(&node.name, primary, observed);
+    }
+    let mut plan = Plan::default();
+    let Some(database) = observed
+        .nodes
+        .get(&node.name)
+        .and_then(|seen| seen.server.present())
+        .and_then(|server| server.database.present())
+    else {
+        return plan;
+    };
+    let mut lane = Vec::new();
+    if database.subscription.is_some() {
+        lane.push(Step::Unsubscribe { node: node.name.clone() });
+    }
+    lane.push(Step::EmptyReplica { node: node.name.clone(), tables: emptiable(&database.tables) });
+    plan.then(lane);
+    plan.then(slot_away(&node.name, primary, observed));
+    plan
+}
+
+fn emptiable<T>(tables: &std::collections::BTreeMap<TableName, T>) -> BTreeSet<TableName> {
+    tables.keys().filter(|table| !scope::is_timescale_own(&table.schema)).cloned().collect()
+}
+
+/// Stops every running node, replicas before the primary, and removes nothing but the agent.
+pub fn stop_all(nodes: &[DesiredNode], primary: Option<&NodeName>, observed: &Observed) -> Plan {
+    let mut plan = Plan::default();
+    if observed.agent.present().is_some_and(|agent| agent.ours) {
+        plan.then(vec![Step::RemoveAgent]);
+    }
+    let is_running = |name: &NodeName| {
+        observed
+            .nodes
+            .get(name)
+            .and_then(|seen| seen.container.present())
+            .is_some_and(|container| container.ours && container.state.is_running())
+    };
+    let stop = |name: &NodeName| vec![Step::StopNode { node: name.clone() }];
+    let replicas = nodes.iter().map(|node| &node.name).filter(|name| Some(*name) != primary && is_running(name));
+    plan.then_side_by_side(replicas.map(stop).collect());
+    plan.then_side_by_side(primary.into_iter().filter(|name| is_running(name)).map(stop).collect());
+    plan
+}
+
+fn containers_away(node: &NodeName, seen: Option<&NodeSeen>) -> Vec<Step> {
+    let mut lane = Vec::new();
+    if let Some(container) = seen.and_then(|seen| seen.container.present()) {
+        if container.state.is_running() {
+            lane.push(Step::StopNode { node: node.clone() });
+        }
+        lane.push(Step::RemoveContainer { node: node.clone() });
+    }
+    lane
+}
+
+fn slot_away(node: &NodeName, primary: &NodeName, observed: &Observed) -> Vec<Step> {
+    let slot: Ident = node.slot();
+    let has_slot = observed
+        .nodes
+        .get(primary)
+        .and_then(|seen| seen.server.present())
+        .is_some_and(|server| server.slots.contains_key(&slot));
+    if has_slot { vec![Step::DropSlot { node: primary.clone(), slot }] } else { Vec::new() }
+}

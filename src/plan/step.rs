@@ -1,0 +1,405 @@
+//! The steps a plan is made of, and the plan itself.
+//!
+//! A step is complete: whoever executes it has no choice left to make. Nothing here decides anything.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::net::IpAddr;
+
+use serde::Serialize;
+use serde::ser::{SerializeStruct, Serializer};
+use sha2::{Digest, Sha256};
+
+use super::hold::Hold;
+use crate::model::chunk::ChunkToMirror;
+use crate::model::cluster::Seat;
+use crate::model::names::{Ident, NodeName, TableName};
+use crate::model::pack::MigrationId;
+
+/// What to do now, what is held back, in the order of execution.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// One after the other.
+    pub stages: Vec<Stage>,
+    /// Wanted, but not now, each with its reason.
+    pub holds: Vec<Hold>,
+}
+
+/// Lanes that may run side by side; the next stage begins when all of them are done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stage {
+    /// Each lane runs its steps in order.
+    pub lanes: Vec<Vec<Step>>,
+}
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Pull or build the image database containers run.
+    ProvideImage,
+    /// Build the bundled image, which agents run, where the database image is another one.
+    ProvideToolImage,
+    /// Generate the cluster's passwords.
+    CreateSecrets,
+    /// Create the cluster's network.
+    CreateNetwork,
+    /// Create a node's data volume.
+    CreateVolume {
+        /// Which node, and what is written on the volume's labels.
+        spec: NodeSpec,
+    },
+    /// Fill a standby's empty volume with a base backup of the primary.
+    CloneStandby {
+        /// The standby.
+        node: NodeName,
+        /// The primary.
+        from: NodeName,
+    },
+    /// Create a node's container and give it its secrets.
+    CreateNode {
+        /// Everything the container is made from.
+        spec: NodeSpec,
+    },
+    /// Start a node's container and wait until it answers SQL.
+    StartNode {
+        /// Which node.
+        node: NodeName,
+    },
+    /// Stop a node's container cleanly.
+    StopNode {
+        /// Which node.
+        node: NodeName,
+    },
+    /// Remove a node's stopped container; its volume stays.
+    RemoveContainer {
+        /// Which node.
+        node: NodeName,
+    },
+    /// Remove a node's volume and all data in it.
+    RemoveVolume {
+        /// Which node.
+        node: NodeName,
+    },
+    /// Create the cluster's login roles, or give them the passwords on file.
+    CreateRoles {
+        /// On which node.
+        node: NodeName,
+    },
+    /// Give a logical replica's roles the same password verifiers the primary has.
+    AlignPasswords {
+        /// The replica.
+        node: NodeName,
+        /// The primary.
+        from: NodeName,
+    },
+    /// Create the cluster's database.
+    CreateDatabase {
+        /// On which node.
+        node: NodeName,
+    },
+    /// Install TimescaleDB and hypertide's own schema.
+    InstallCatalog {
+        /// On which node.
+        node: NodeName,
+        /// Written into `hypertide.node`.
+        seat: Seat,
+    },
+    /// Run one migration and record it, in one transaction.
+    ApplyMigration {
+        /// On which node.
+        node: NodeName,
+        /// Which migration.
+        id: MigrationId,
+        /// Whether applications may write here afterwards.
+        seat: Seat,
+    },
+    /// Create the publication for whole schemas.
+    CreatePublication {
+        /// On the primary.
+        node: NodeName,
+        /// The schemas it covers, chunk schemas included.
+        schemas: BTreeSet<Ident>,
+    },
+    /// Add schemas to the publication.
+    PublishSchemas {
+        /// On the primary.
+        node: NodeName,
+        /// The schemas to add.
+        schemas: BTreeSet<Ident>,
+    },
+    /// Add chunks that no published schema covers to the publication.
+    PublishTables {
+        /// On the primary.
+        node: NodeName,
+        /// The tables to add.
+        tables: BTreeSet<TableName>,
+    },
+    /// Create the physical slot a standby streams from.
+    CreateSlot {
+        /// On the primary.
+        node: NodeName,
+        /// The standby's slot.
+        slot: Ident,
+    },
+    /// Drop a replication slot nobody uses.
+    DropSlot {
+        /// On the primary.
+        node: NodeName,
+        /// The slot.
+        slot: Ident,
+    },
+    /// Move chunk numbers out of the publisher's way and make the database read-only for applications.
+    PrepareSubscriber {
+        /// The replica.
+        node: NodeName,
+    },
+    /// Create chunks on a logical replica exactly as the publisher has them.
+    MirrorChunks {
+        /// The replica.
+        node: NodeName,
+        /// Which chunks.
+        chunks: Vec<ChunkToMirror>,
+    },
+    /// Create the subscription, which also creates its slot on the primary.
+    Subscribe {
+        /// The replica.
+        node: NodeName,
+        /// The primary.
+        to: NodeName,
+    },
+    /// Let the subscription see tables published since it last looked, and copy them.
+    RefreshSubscription {
+        /// The replica.
+        node: NodeName,
+    },
+    /// Drop the subscription, without touching the primary.
+    Unsubscribe {
+        /// The replica.
+        node: NodeName,
+    },
+    /// Empty every table the subscription would copy again.
+    EmptyReplica {
+        /// The replica.
+        node: NodeName,
+        /// Hypertable roots and plain tables.
+        tables: BTreeSet<TableName>,
+    },
+    /// Stop and remove the agent's container.
+    RemoveAgent,
+    /// Create the agent's container.
+    CreateAgent {
+        /// Digest of the binary and configuration it gets.
+        spec: String,
+    },
+    /// Start the agent.
+    StartAgent,
+}
+
+/// Everything a node's container is made from; equal digests mean equal containers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NodeSpec {
+    /// The node.
+    pub node: NodeName,
+    /// What it is provisioned as.
+    pub seat: Seat,
+    /// The host port that leads to it.
+    pub port: u16,
+    /// The host address that port is bound to.
+    pub bind: IpAddr,
+    /// Server settings, `name=value`.
+    pub settings: Vec<String>,
+}
+
+impl NodeSpec {
+    /// The digest written on the container's label.
+    pub fn digest(&self) -> String {
+        let text = serde_json::to_string(self).expect("a spec is made of strings and numbers");
+        Sha256::digest(text.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// What a step works on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject<'a> {
+    /// The Docker host.
+    Host,
+    /// One node.
+    Node(&'a NodeName),
+    /// The agent.
+    Agent,
+}
+
+impl Step {
+    /// The stable word for this kind of step, in JSON and logs.
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::ProvideImage => "provide_image",
+            Self::ProvideToolImage => "provide_tool_image",
+            Self::CreateSecrets => "create_secrets",
+            Self::CreateNetwork => "create_network",
+            Self::CreateVolume { .. } => "create_volume",
+            Self::CloneStandby { .. } => "clone_standby",
+            Self::CreateNode { .. } => "create_node",
+            Self::StartNode { .. } => "start_node",
+            Self::StopNode { .. } => "stop_node",
+            Self::RemoveContainer { .. } => "remove_container",
+            Self::RemoveVolume { .. } => "remove_volume",
+            Self::CreateRoles { .. } => "create_roles",
+            Self::AlignPasswords { .. } => "align_passwords",
+            Self::CreateDatabase { .. } => "create_database",
+            Self::InstallCatalog { .. } => "install_catalog",
+            Self::ApplyMigration { .. } => "apply_migration",
+            Self::CreatePublication { .. } => "create_publication",
+            Self::PublishSchemas { .. } => "publish_schemas",
+            Self::PublishTables { .. } => "publish_tables",
+            Self::CreateSlot { .. } => "create_slot",
+            Self::DropSlot { .. } => "drop_slot",
+            Self::PrepareSubscriber { .. } => "prepare_subscriber",
+            Self::MirrorChunks { .. } => "mirror_chunks",
+            Self::Subscribe { .. } => "subscribe",
+            Self::RefreshSubscription { .. } => "refresh_subscription",
+            Self::Unsubscribe { .. } => "unsubscribe",
+            Self::EmptyReplica { .. } => "empty_replica",
+            Self::RemoveAgent => "remove_agent",
+            Self::CreateAgent { .. } => "create_agent",
+            Self::StartAgent => "start_agent",
+        }
+    }
+
+    /// What the step works on.
+    pub const fn subject(&self) -> Subject<'_> {
+        match self {
+            Self::ProvideImage | Self::ProvideToolImage | Self::CreateSecrets | Self::CreateNetwork => Subject::Host,
+            Self::CreateVolume { spec } | Self::CreateNode { spec } => Subject::Node(&spec.node),
+            Self::CloneStandby { node, .. }
+            | Self::StartNode { node }
+            | Self::StopNode { node }
+            | Self::RemoveContainer { node }
+            | Self::RemoveVolume { node }
+            | Self::CreateRoles { node }
+            | Self::AlignPasswords { node, .. }
+            | Self::CreateDatabase { node }
+            | Self::InstallCatalog { node, .. }
+            | Self::ApplyMigration { node, .. }
+            | Self::CreatePublication { node, .. }
+            | Self::PublishSchemas { node, .. }
+            | Self::PublishTables { node, .. }
+            | Self::CreateSlot { node, .. }
+            | Self::DropSlot { node, .. }
+            | Self::PrepareSubscriber { node }
+            | Self::MirrorChunks { node, .. }
+            | Self::Subscribe { node, .. }
+            | Self::RefreshSubscription { node }
+            | Self::Unsubscribe { node }
+            | Self::EmptyReplica { node, .. } => Subject::Node(node),
+            Self::RemoveAgent | Self::CreateAgent { .. } | Self::StartAgent => Subject::Agent,
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ProvideImage => f.write_str("provide the database image"),
+            Self::ProvideToolImage => f.write_str("build the image the agent runs"),
+            Self::CreateSecrets => f.write_str("generate the cluster's passwords"),
+            Self::CreateNetwork => f.write_str("create the network"),
+            Self::CreateVolume { spec } => write!(f, "create the data volume of {}", spec.node),
+            Self::CloneStandby { node, from } => write!(f, "fill {node} with a base backup of {from}"),
+            Self::CreateNode { spec } => {
+                write!(f, "create the container of {} ({}, port {})", spec.node, spec.seat, spec.port)
+            }
+            Self::StartNode { node } => write!(f, "start {node} and wait until it answers"),
+            Self::StopNode { node } => write!(f, "stop {node} cleanly"),
+            Self::RemoveContainer { node } => write!(f, "remove the container of {node}, keeping its volume"),
+            Self::RemoveVolume { node } => write!(f, "remove the volume of {node} with all data in it"),
+            Self::CreateRoles { node } => write!(f, "create the login roles on {node}"),
+            Self::AlignPasswords { node, from } => write!(f, "give {node} the password verifiers of {from}"),
+            Self::CreateDatabase { node } => write!(f, "create the database on {node}"),
+            Self::InstallCatalog { node, .. } => write!(f, "install TimescaleDB and hypertide's schema on {node}"),
+            Self::ApplyMigration { node, id, .. } => write!(f, "apply migration {id} on {node}"),
+            Self::CreatePublication { node, schemas } => {
+                write!(f, "create the publication on {node} for schemas {}", list(schemas))
+            }
+            Self::PublishSchemas { node, schemas } => {
+                write!(f, "add schemas {} to the publication on {node}", list(schemas))
+            }
+            Self::PublishTables { node, tables } => {
+                write!(f, "add {} to the publication on {node}", list(tables))
+            }
+            Self::CreateSlot { node, slot } => write!(f, "create the replication slot {slot} on {node}"),
+            Self::DropSlot { node, slot } => write!(f, "drop the replication slot {slot} on {node}"),
+            Self::PrepareSubscriber { node } => write!(f, "make {node} ready to subscribe, read-only for applications"),
+            Self::MirrorChunks { node, chunks } => write!(f, "create {} chunks on {node}", chunks.len()),
+            Self::Subscribe { node, to } => write!(f, "subscribe {node} to {to}"),
+            Self::RefreshSubscription { node } => write!(f, "refresh the subscription of {node}"),
+            Self::Unsubscribe { node } => write!(f, "drop the subscription of {node}"),
+            Self::EmptyReplica { node, tables } => write!(f, "empty {} on {node}", list(tables)),
+            Self::RemoveAgent => f.write_str("remove the agent that no longer matches"),
+            Self::CreateAgent { .. } => f.write_str("create the agent"),
+            Self::StartAgent => f.write_str("start the agent"),
+        }
+    }
+}
+
+impl Serialize for Step {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let node = match self.subject() {
+            Subject::Node(node) => Some(node),
+            Subject::Host | Subject::Agent => None,
+        };
+        let mut json = serializer.serialize_struct("Step", 3)?;
+        json.serialize_field("step", self.label())?;
+        json.serialize_field("node", &node)?;
+        json.serialize_field("text", &self.to_string())?;
+        json.end()
+    }
+}
+
+/// Up to five names, then how many more.
+fn list<T: fmt::Display>(names: &BTreeSet<T>) -> String {
+    let shown: Vec<String> = names.iter().take(5).map(ToString::to_string).collect();
+    match names.len().saturating_sub(shown.len()) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+impl Plan {
+    /// Every step in an order that respects all stages and lanes.
+    pub fn steps(&self) -> impl Iterator<Item = &Step> {
+        self.stages.iter().flat_map(|stage| stage.lanes.iter().flatten())
+    }
+
+    /// Nothing to do and nothing held.
+    pub fn is_empty(&self) -> bool {
+        self.steps().next().is_none() && self.holds.is_empty()
+    }
+
+    /// Adds a stage of one lane, unless it is empty.
+    pub fn then(&mut self, lane: Vec<Step>) {
+        self.then_side_by_side(vec![lane]);
+    }
+
+    /// Adds a stage of several lanes, leaving out empty ones.
+    pub fn then_side_by_side(&mut self, lanes: Vec<Vec<Step>>) {
+        let lanes: Vec<_> = lanes.into_iter().filter(|lane| !lane.is_empty()).collect();
+        if !lanes.is_empty() {
+            self.stages.push(Stage { lanes });
+        }
+    }
+
+    /// The holds that forbid touching anything at all.
+    pub fn refusals(&self) -> impl Iterator<Item = &Hold> {
+        self.holds.iter().filter(|hold| hold.reason.is_refusal())
+    }
+}
+
+impl Serialize for Plan {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut json = serializer.serialize_struct("Plan", 2)?;
+        json.serialize_field("steps", &self.steps().collect::<Vec<_>>())?;
+        json.serialize_field("holds", &self.holds)?;
+        json.end()
+    }
+}

@@ -1,0 +1,11 @@
+//! PostgreSQL over the wire: the only layer that speaks SQL.
+//!
+//! In: addresses, names and steps' data. Out: facts as plain values, or a [`session::PostgresError`]. The statements
+//! themselves live in `sql/`; values are bound, identifiers are quoted by `model::names`.
+
+pub mod lock;
+pub mod look;
+pub mod password;
+pub mod rows;
+pub mod session;
+pub mod setup;

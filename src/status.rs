@@ -1,0 +1,223 @@
+//! The answer to "how is it?": one value that the command line, the agent and later the metrics all print from.
+//!
+//! Made from an observation and the holds of its plan. Pure; keys are a contract (`README.md`).
+
+use serde::Serialize;
+
+use crate::model::cluster::{Health, Mode, Role, Seat};
+use crate::model::desired::{Desired, DesiredNode};
+use crate::model::names::NodeName;
+use crate::model::observed::{ContainerSeen, DatabaseSeen, NodeSeen, Observed, RunState, ServerSeen};
+use crate::model::seen::Seen;
+use crate::plan::chunks::{self, Completeness};
+use crate::plan::hold::Hold;
+use crate::plan::topology;
+
+/// How a cluster is.
+#[derive(Clone, Debug, Serialize)]
+pub struct Status {
+    /// Its name.
+    pub cluster: String,
+    /// In one word.
+    pub health: Health,
+    /// The node that takes writes; `None` when none is seen to.
+    pub primary: Option<NodeName>,
+    /// The epoch of that node.
+    pub epoch: Option<u64>,
+    /// Where clients connect.
+    pub endpoint: Endpoint,
+    /// Every node, in the order of the configuration.
+    pub nodes: Vec<NodeStatus>,
+    /// What is wanted and not done, and why.
+    pub holds: Vec<Hold>,
+    /// When backups last succeeded and were last restored and compared.
+    pub backups: Backups,
+    /// The agent's container: a state of [`NodeStatus::state`].
+    pub agent: &'static str,
+}
+
+/// Where clients connect: `host:port`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Endpoint {
+    /// Takes writes.
+    pub read_write: Option<String>,
+    /// Takes reads.
+    pub read_only: Option<String>,
+}
+
+/// Times of backups, RFC 3339 in UTC.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Backups {
+    /// The last one that was made.
+    pub last_success: Option<String>,
+    /// The last one that was restored and compared.
+    pub last_verified: Option<String>,
+}
+
+/// How one node is.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct NodeStatus {
+    /// Its name.
+    pub name: NodeName,
+    /// What it is now.
+    pub role: Role,
+    /// Its container: `absent`, `created`, `running`, `paused`, `changing`, `exited` or `unknown`.
+    pub state: &'static str,
+    /// Its container's name.
+    pub container: String,
+    /// Its own address on the host, `host:port`.
+    pub address: String,
+    /// How it gets its rows; `None` for the primary.
+    pub replication: Option<ReplicationStatus>,
+}
+
+/// How a replica follows.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ReplicationStatus {
+    /// By which means.
+    pub mode: Mode,
+    /// WAL of the primary not yet applied here, in bytes; `None` when it cannot be told.
+    pub lag_bytes: Option<u64>,
+    /// The same in seconds; `None` when it cannot be told.
+    pub lag_seconds: Option<f64>,
+    /// Completeness of the chunk mirror; `None` on a standby, which has every chunk by construction, or when not known.
+    pub chunks: Option<Completeness>,
+}
+
+impl Status {
+    /// Puts together what an observation says. `holds` are those of the plan made from the same observation.
+    pub fn new(desired: &Desired, observed: &Observed, holds: Vec<Hold>) -> Self {
+        let nodes = topology::nodes(desired, observed);
+        let primary = topology::primary(&nodes, observed).ok();
+        let server = |name: &NodeName| observed.nodes.get(name)?.server.present();
+        let writer = primary.as_ref().filter(|name| server(name).is_some_and(|server| !server.in_recovery));
+        let row = writer.and_then(|name| topology::seat_row(server(name)?));
+        let primary_server = row.and(writer).and_then(server);
+
+        let nodes: Vec<NodeStatus> =
+            nodes.iter().map(|node| node_status(desired, observed, node, primary.as_ref(), primary_server)).collect();
+        let writer = nodes.iter().find(|node| node.role == Role::Primary);
+        let reader = nodes
+            .iter()
+            .find(|node| matches!(node.role, Role::Standby | Role::Subscriber))
+            .or(writer);
+        let endpoint = Endpoint {
+            read_write: writer.map(|node| node.address.clone()),
+            read_only: reader.map(|node| node.address.clone()),
+        };
+        let health = match writer {
+            None => Health::Down,
+            Some(_) if holds.is_empty() && nodes.iter().all(NodeStatus::is_well) => Health::Healthy,
+            Some(_) => Health::Degraded,
+        };
+        Self {
+            cluster: desired.cluster.to_string(),
+            health,
+            primary: writer.map(|node| node.name.clone()),
+            epoch: row.map(|row| row.epoch),
+            endpoint,
+            nodes,
+            holds,
+            backups: Backups::default(),
+            agent: state_word(&observed.agent),
+        }
+    }
+}
+
+impl NodeStatus {
+    /// It does what it is there for.
+    fn is_well(&self) -> bool {
+        match self.role {
+            Role::Primary | Role::Standby => true,
+            Role::Subscriber => self
+                .replication
+                .as_ref()
+                .and_then(|replication| replication.chunks)
+                .is_some_and(|chunks| chunks.is_complete()),
+            Role::Fenced | Role::Unknown => false,
+        }
+    }
+}
+
+fn node_status(
+    desired: &Desired,
+    observed: &Observed,
+    node: &DesiredNode,
+    primary: Option<&NodeName>,
+    primary_server: Option<&ServerSeen>,
+) -> NodeStatus {
+    let absent = NodeSeen::default();
+    let seen = observed.nodes.get(&node.name).unwrap_or(&absent);
+    let is_primary = primary == Some(&node.name);
+    let replication = match node.seat {
+        Seat::Replica(mode) if !is_primary => Some(replication_status(node, mode, seen, primary_server)),
+        _ => None,
+    };
+    NodeStatus {
+        name: node.name.clone(),
+        role: topology::role(seen, is_primary),
+        state: state_word(&seen.container),
+        container: desired.cluster.container(&node.name),
+        address: format!("{}:{}", desired.bind, node.port),
+        replication,
+    }
+}
+
+fn replication_status(
+    node: &DesiredNode,
+    mode: Mode,
+    seen: &NodeSeen,
+    primary: Option<&ServerSeen>,
+) -> ReplicationStatus {
+    let ours = seen.server.present();
+    let slot_name = node.name.slot();
+    // A standby streams under its own name, a subscription under its slot's.
+    let sender_name = match mode {
+        Mode::Physical => node.name.as_str(),
+        Mode::Logical => slot_name.as_str(),
+    };
+    let sender = primary.and_then(|primary| primary.senders.get(sender_name));
+    let slot = primary.and_then(|primary| primary.slots.get(&slot_name));
+    let applied = match mode {
+        Mode::Physical => ours.map(|server| server.lsn),
+        Mode::Logical => {
+            let confirmed = slot.and_then(|slot| slot.confirmed);
+            confirmed.max(sender.and_then(|sender| sender.replayed))
+        }
+    };
+    let lag_bytes = match (primary, applied) {
+        (Some(primary), Some(applied)) => Some(primary.lsn.bytes_since(applied)),
+        _ => None,
+    };
+    let reported = sender.and_then(|sender| sender.replay_lag_millis);
+    #[allow(clippy::cast_precision_loss)] // milliseconds of lag stay far below 2^52
+    let lag_seconds = match (lag_bytes, reported) {
+        (Some(0), _) => Some(0.0),
+        (_, Some(millis)) => Some(millis as f64 / 1000.0),
+        _ => None,
+    };
+    let database = |server: Option<&ServerSeen>| server.and_then(|server| server.database.present().cloned());
+    let chunks = match mode {
+        Mode::Physical => None,
+        Mode::Logical => completeness(database(primary), database(ours)),
+    };
+    ReplicationStatus { mode, lag_bytes, lag_seconds, chunks }
+}
+
+fn completeness(theirs: Option<DatabaseSeen>, ours: Option<DatabaseSeen>) -> Option<Completeness> {
+    Some(chunks::completeness(&theirs?, &ours?))
+}
+
+fn state_word(container: &Seen<ContainerSeen>) -> &'static str {
+    match container {
+        Seen::Absent => "absent",
+        Seen::Unknown { .. } => "unknown",
+        Seen::Present(container) => match container.state {
+            RunState::Created => "created",
+            RunState::Running => "running",
+            RunState::Paused => "paused",
+            RunState::Changing => "changing",
+            RunState::Exited => "exited",
+        },
+    }
+}

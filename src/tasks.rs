@@ -1,0 +1,4 @@
+//! The loops that look, plan and execute again and again, until done or for ever.
+
+pub mod agent;
+pub mod converge;

@@ -1,0 +1,143 @@
+//! Pass after pass until what is wanted is there: what `up` and the other verbs that change something run.
+//!
+//! Each pass looks afresh. Ends when nothing is left to do, when something is refused, or when patience runs out.
+
+use std::time::{Duration, Instant};
+
+use crate::execute::{AgentParts, ExecuteError, Executor, Listener};
+use crate::model::observed::Observed;
+use crate::model::pack::Pack;
+use crate::observe::{ObserveError, observe};
+use crate::plan::hold::Hold;
+use crate::plan::step::Plan;
+use crate::plan::{self, Wanted, topology};
+use crate::postgres::lock::{self, ReconcileLock};
+use crate::site::Site;
+
+/// Between two looks while something passes by itself.
+const BREATH: Duration = Duration::from_millis(40);
+
+/// How long another reconciler may keep the lock before we say so; an agent's pass takes a fraction of a second.
+const LOCK_PATIENCE: Duration = Duration::from_secs(20);
+
+/// What to converge to.
+#[derive(Clone, Copy, Debug)]
+pub struct Goal<'a> {
+    /// Packs to apply.
+    pub packs: &'a [Pack],
+    /// The agent to have running, and its digest; `None` leaves agents alone.
+    pub agent: Option<(&'a AgentParts, &'a str)>,
+    /// How long to wait for what passes by itself (first copies, a node that starts).
+    pub patience: Duration,
+}
+
+impl<'a> Goal<'a> {
+    /// The same for the planner.
+    pub fn wanted(&self, site: &'a Site) -> Wanted<'a> {
+        Wanted {
+            desired: &site.desired,
+            packs: Some(self.packs),
+            agent: self.agent.map(|(_, digest)| digest),
+        }
+    }
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The last look.
+    pub observed: Observed,
+    /// Holds that remain; none is a refusal.
+    pub holds: Vec<Hold>,
+    /// Steps that were taken.
+    pub taken: usize,
+}
+
+/// Converging ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum ConvergeError {
+    /// Could not look.
+    #[error(transparent)]
+    Observe(#[from] ObserveError),
+    /// A step failed.
+    #[error(transparent)]
+    Execute(#[from] ExecuteError),
+    /// Something is unsafe; nothing was touched.
+    #[error("refused: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Refused(Vec<Hold>),
+    /// Somebody else is at it.
+    #[error("another hypertide has been changing this cluster for {} s", LOCK_PATIENCE.as_secs())]
+    Busy,
+}
+
+/// Runs passes until nothing is left to do.
+pub async fn converge(site: &Site, goal: &Goal<'_>, listener: Listener<'_>) -> Result<Outcome, ConvergeError> {
+    let began = Instant::now();
+    let mut taken = 0;
+    let mut lock: Option<ReconcileLock> = None;
+    loop {
+        let observed = observe(site, Some(goal.packs)).await?;
+        let plan = plan::plan(&goal.wanted(site), &observed);
+        let refused: Vec<Hold> = plan.refusals().cloned().collect();
+        if !refused.is_empty() {
+            return Err(ConvergeError::Refused(refused));
+        }
+        let steps = plan.steps().count();
+        if steps == 0 {
+            let is_passing = plan.holds.iter().any(|hold| hold.reason.is_passing());
+            if !is_passing || began.elapsed() > goal.patience {
+                return Ok(Outcome { observed, holds: plan.holds, taken });
+            }
+            tokio::time::sleep(BREATH).await;
+            continue;
+        }
+        if lock.is_none() {
+            let (taken_lock, waited) = lock_primary(site, &observed).await?;
+            lock = taken_lock;
+            if waited {
+                // What another reconciler did while we waited is not in our observation.
+                continue;
+            }
+        }
+        taken += steps;
+        let parts = goal.agent.map(|(parts, _)| parts.clone()).unwrap_or_default();
+        Executor::new(site, goal.packs, parts, &observed).run(&plan, listener).await?;
+    }
+}
+
+/// Executes one plan as it is, for verbs that take something away.
+pub async fn execute_once(
+    site: &Site,
+    observed: &Observed,
+    plan: &Plan,
+    listener: Listener<'_>,
+) -> Result<(), ConvergeError> {
+    let _lock = lock_primary(site, observed).await?;
+    Ok(Executor::new(site, &[], AgentParts::default(), observed).run(plan, listener).await?)
+}
+
+/// Takes the lock on the primary when it can be reached; without it there is nothing to collide on. The flag tells
+/// whether somebody else had it at first.
+async fn lock_primary(site: &Site, observed: &Observed) -> Result<(Option<ReconcileLock>, bool), ConvergeError> {
+    let nodes = topology::nodes(&site.desired, observed);
+    let Ok(primary) = topology::primary(&nodes, observed) else { return Ok((None, false)) };
+    let is_up = observed.nodes.get(&primary).is_some_and(|node| node.server.is_present());
+    let Some(node) = nodes.iter().find(|node| node.name == primary).filter(|_| is_up) else {
+        return Ok((None, false));
+    };
+    let Ok(target) = site.target(&primary, node.port, &site.desired.database) else { return Ok((None, false)) };
+    let began = Instant::now();
+    let mut waited = false;
+    loop {
+        match lock::try_lock(&target).await {
+            Ok(Some(lock)) => return Ok((Some(lock), waited)),
+            Ok(None) if began.elapsed() > LOCK_PATIENCE => return Err(ConvergeError::Busy),
+            Ok(None) => waited = true,
+            Err(error) => {
+                tracing::warn!(%error, "went on without the reconcile lock");
+                return Ok((None, waited));
+            }
+        }
+        tokio::time::sleep(BREATH).await;
+    }
+}
