@@ -2,7 +2,7 @@
 //!
 //! The map, one layer a line; a module uses its own line and the lines above it:
 //!
-//! 0. words: [`model`]
+//! 0. words: [`model`], [`error`]
 //! 1. decisions: [`config`], [`plan`], [`status`]
 //! 2. adapters: [`docker`], [`postgres`], [`secrets`], [`host`]
 //! 3. work: [`site`], [`observe`], [`execute`], [`schema`]
@@ -14,6 +14,7 @@
 pub mod cli;
 pub mod config;
 pub mod docker;
+pub mod error;
 pub mod execute;
 pub mod host;
 pub mod model;

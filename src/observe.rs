@@ -9,12 +9,14 @@ use futures_util::future::join_all;
 use crate::docker::engine::DockerError;
 use crate::docker::image::{self, ImageError};
 use crate::docker::look::HostLook;
+use crate::error::in_one_line;
 use crate::host;
-use crate::model::desired::{DesiredNode, ImageChoice};
+use crate::model::desired::DesiredNode;
 use crate::model::names::NodeName;
 use crate::model::observed::{ImageFacts, NodeSeen, Observed, RunState, ServerSeen};
 use crate::model::pack::Pack;
 use crate::model::seen::Seen;
+use crate::plan::image::{ImagePlan, decide};
 use crate::plan::{chunks, scope, topology};
 use crate::postgres::look::{self, Interest};
 use crate::site::{Reach, ReachError, Site};
@@ -69,7 +71,7 @@ pub async fn observe(site: &Site, packs: Option<&[Pack]>) -> Result<Observed, Ob
         None => Seen::Absent,
     };
     let nodes = topology::nodes(desired, &observed);
-    let schemas = scope::schemas(desired, packs.unwrap_or_default());
+    let schemas = scope::schemas(desired, packs);
     let schemas: Vec<String> = schemas.iter().map(ToString::to_string).collect();
     let (image, tool_image, servers) = tokio::join!(
         database_image(site, &observed),
@@ -127,23 +129,16 @@ async fn database_image(site: &Site, observed: &Observed) -> Result<Seen<ImageFa
         })
     });
     let client = site.engine.client();
-    match (&site.desired.image, in_use) {
-        (ImageChoice::Auto, Some(facts)) => Ok(Seen::Present(facts)),
-        (ImageChoice::Named(reference), Some(facts)) => match site.engine.image_id(reference).await? {
-            Some(id) if id == facts.id => Ok(Seen::Present(facts)),
-            Some(_) => Ok(image::facts(client, reference).await?),
-            None => Ok(Seen::Absent),
-        },
-        (ImageChoice::Named(reference), None) => Ok(image::facts(client, reference).await?),
-        (ImageChoice::Auto, None) => {
-            for reference in [image::PINNED.to_owned(), image::bundled_reference()] {
-                let facts = image::facts(client, &reference).await?;
-                if facts.is_present() {
-                    return Ok(facts);
-                }
-            }
-            Ok(Seen::Absent)
-        }
+    let bundled = image::bundled_reference();
+    let local = image::local_references(client).await?;
+    let used = in_use.as_ref().map(|facts| facts.id.as_str());
+    let ImagePlan::Use { reference } = decide(&site.desired.image, image::offers(&bundled), &local, used) else {
+        return Ok(Seen::Absent);
+    };
+    let id = site.engine.image_id(&reference).await?;
+    match in_use {
+        Some(facts) if id.as_ref() == Some(&facts.id) => Ok(Seen::Present(facts)),
+        _ => Ok(image::facts(client, &reference).await?),
     }
 }
 
@@ -154,9 +149,11 @@ async fn tool_image(site: &Site) -> Result<Seen<ImageFacts>, ObserveError> {
 }
 
 async fn server(site: &Site, node: &DesiredNode, observed: &Observed, schemas: &[String]) -> Seen<ServerSeen> {
-    let runs = observed.nodes.get(&node.name).and_then(|seen| seen.container.present()).is_some_and(|container| {
-        container.ours && container.state == RunState::Running
-    });
+    let runs = observed
+        .nodes
+        .get(&node.name)
+        .and_then(|seen| seen.container.present())
+        .is_some_and(|container| container.ours && container.state == RunState::Running);
     if !runs {
         return Seen::Absent;
     }
@@ -170,13 +167,13 @@ async fn server(site: &Site, node: &DesiredNode, observed: &Observed, schemas: &
     for _ in 0..2 {
         let session = match site.session(&node.name, node.port).await {
             Ok(session) => session,
-            Err(error) => return Seen::unknown(with_causes(&error)),
+            Err(error) => return Seen::unknown(in_one_line(&error)),
         };
         match look::server(&session, &interest).await {
             Ok(Some(server)) => return Seen::Present(server),
             Err(error) if !session.is_closed() => {
                 site.forget_session(&node.name);
-                return Seen::unknown(with_causes(&error));
+                return Seen::unknown(in_one_line(&error));
             }
             Ok(None) | Err(_) => site.forget_session(&node.name),
         }
@@ -184,26 +181,11 @@ async fn server(site: &Site, node: &DesiredNode, observed: &Observed, schemas: &
     Seen::unknown("the connection breaks off each time")
 }
 
-/// An error and its causes in one line, for the reason a fact is unknown.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let further = error.to_string();
-        if !text.contains(&further) {
-            text = format!("{text}: {further}");
-        }
-        cause = error.source();
-    }
-    text
-}
-
 /// Ranges are read only for chunks that some replica lacks: there are few of those, and many chunks.
 async fn read_missing_ranges(site: &Site, nodes: &[DesiredNode], observed: &mut Observed) {
     let Ok(primary) = topology::primary(nodes, observed) else { return };
-    let database = |observed: &Observed, name: &NodeName| {
-        observed.nodes.get(name)?.server.present()?.database.present().cloned()
-    };
+    let database =
+        |observed: &Observed, name: &NodeName| observed.nodes.get(name)?.server.present()?.database.present().cloned();
     let Some(theirs) = database(observed, &primary) else { return };
     let lacking: BTreeSet<_> = nodes
         .iter()

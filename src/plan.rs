@@ -15,9 +15,6 @@ pub mod scope;
 pub mod step;
 pub mod topology;
 
-#[cfg(test)]
-mod simulate;
-
 use crate::model::desired::Desired;
 use crate::model::observed::Observed;
 use crate::model::pack::Pack;

@@ -97,10 +97,7 @@ impl Status {
         let nodes: Vec<NodeStatus> =
             nodes.iter().map(|node| node_status(desired, observed, node, primary.as_ref(), primary_server)).collect();
         let writer = nodes.iter().find(|node| node.role == Role::Primary);
-        let reader = nodes
-            .iter()
-            .find(|node| matches!(node.role, Role::Standby | Role::Subscriber))
-            .or(writer);
+        let reader = nodes.iter().find(|node| matches!(node.role, Role::Standby | Role::Subscriber)).or(writer);
         let endpoint = Endpoint {
             read_write: writer.map(|node| node.address.clone()),
             read_only: reader.map(|node| node.address.clone()),

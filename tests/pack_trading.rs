@@ -76,19 +76,12 @@ async fn expect(client: &Client, sql: &str, expected: &[&str]) -> Result<(), Fai
         .map(|row| row.try_get::<_, Option<String>>(0))
         .map(|text| text.map(|text| text.unwrap_or_else(|| "null".to_owned())))
         .collect::<Result<_, _>>()?;
-    if found == expected {
-        Ok(())
-    } else {
-        Err(format!("expected {expected:#?}, found {found:#?}").into())
-    }
+    if found == expected { Ok(()) } else { Err(format!("expected {expected:#?}, found {found:#?}").into()) }
 }
 
 /// Runs statements whose results do not matter.
 async fn run(client: &Client, sql: &str) -> Result<(), Failure> {
-    client
-        .batch_execute(sql)
-        .await
-        .map_err(|error| told(&error))
+    client.batch_execute(sql).await.map_err(|error| told(&error))
 }
 
 /// The server's own words, which the driver's Display leaves out.
@@ -112,10 +105,7 @@ async fn apply(client: &Client, packs: &[Pack], ground: Ground) -> Vec<HeldBecau
         if let Err(failure) = run(client, &script).await {
             panic!("{id}: {failure}");
         }
-        applied.push(AppliedMigration {
-            id,
-            checksum: migration.checksum.clone(),
-        });
+        applied.push(AppliedMigration { id, checksum: migration.checksum.clone() });
     }
     let after = compare(packs, &applied, ground);
     assert!(after.to_apply.is_empty() && after.refused.is_empty());
@@ -123,28 +113,16 @@ async fn apply(client: &Client, packs: &[Pack], ground: Ground) -> Vec<HeldBecau
 }
 
 async fn edition(client: &Client) -> Edition {
-    let row = client
-        .query_one("select current_setting('timescaledb.license')", &[])
-        .await
-        .expect("TimescaleDB is loaded");
-    if row.get::<_, &str>(0) == "timescale" {
-        Edition::Community
-    } else {
-        Edition::Apache
-    }
+    let row =
+        client.query_one("select current_setting('timescaledb.license')", &[]).await.expect("TimescaleDB is loaded");
+    if row.get::<_, &str>(0) == "timescale" { Edition::Community } else { Edition::Apache }
 }
 
 async fn install_and_check(client: &Client) -> Vec<String> {
-    run(client, "create extension if not exists timescaledb")
-        .await
-        .expect("the image has TimescaleDB");
+    run(client, "create extension if not exists timescaledb").await.expect("the image has TimescaleDB");
     let edition = edition(client).await;
-    let ground = Ground {
-        edition: Some(edition),
-        has_logical_replica: false,
-    };
-    let packs =
-        packs::load(&[PackRef::BuiltIn("trading".to_owned())]).expect("the built-in pack is sound");
+    let ground = Ground { edition: Some(edition), has_logical_replica: false };
+    let packs = packs::load(&[PackRef::BuiltIn("trading".to_owned())]).expect("the built-in pack is sound");
     let held = apply(client, &packs, ground).await;
     match edition {
         Edition::Apache => assert_eq!(held, [HeldBecause::NeedsCommunity]),

@@ -36,7 +36,10 @@ from_file() {
     if [ -n "${!name:-}" ]; then
         value=${!name}
     elif [ -n "${!file_name:-}" ]; then
-        value=$(<"${!file_name}") || refuse "$file_name names ${!file_name}, which cannot be read"
+        if [ ! -r "${!file_name}" ]; then
+            refuse "$file_name names ${!file_name}, which cannot be read"
+        fi
+        value=$(<"${!file_name}")
     fi
     export "$name"="$value"
     unset "$file_name"
@@ -91,10 +94,13 @@ empty() { find "$1" -mindepth 1 -delete; }
 
 # discard DIRECTORY: throws an unfinished initialisation away, with its WAL when that lies elsewhere.
 discard() {
+    local wal
     say "an earlier initialisation of $PGDATA was interrupted; starting over"
-    if [ -L "$1/pg_wal" ] && [ -d "$1/pg_wal/" ]; then
-        empty "$(readlink "$1/pg_wal")"
-    fi
+    for wal in "$1/pg_wal" "$1/.incomplete/pg_wal"; do
+        if [ -L "$wal" ] && [ -d "$wal/" ]; then
+            empty "$(readlink "$wal")"
+        fi
+    done
     empty "$1"
 }
 
@@ -227,7 +233,8 @@ initialise() {
 
     if [ -n "$in_place" ]; then
         staging=$(marker)
-        chmod 0700 "$PGDATA"
+        # Only the owner may; where it has to be, the server says so itself.
+        chmod 0700 "$PGDATA" || :
     else
         staging=$PGDATA.incomplete
         if [ -e "$staging" ]; then

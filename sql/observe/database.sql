@@ -5,11 +5,12 @@
 with publication as (
   select oid, pubname, puballtables from pg_publication where pubname = $1
 ), scope as (
-  -- What is published on this side, and what the configuration says is to be.
+  -- What is published from here or subscribed to, and what the configuration says is to be.
   select n.oid, n.nspname from pg_namespace n
   where n.nspname !~ '^_timescaledb|^pg_|^information_schema$'
     and (n.nspname = any ($3::text[])
-      or n.oid in (select pnnspid from pg_publication_namespace where pnpubid in (select oid from publication)))
+      or n.oid in (select pnnspid from pg_publication_namespace where pnpubid in (select oid from publication))
+      or n.oid in (select c.relnamespace from pg_subscription_rel r join pg_class c on c.oid = r.srrelid))
 ), hypertable as (
   select c.oid as relid, n.nspname as schema_name, c.relname as table_name,
          h.associated_schema_name as chunk_schema, h.num_dimensions as dimensions,

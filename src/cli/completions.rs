@@ -3,9 +3,9 @@
 use clap::CommandFactory;
 use clap_complete::{Shell, generate};
 
+use super::Cli;
 use super::exit;
 use super::failure::Failure;
-use super::Cli;
 
 /// Prints completions for a shell.
 pub fn run(shell: Shell) -> u8 {

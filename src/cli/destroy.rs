@@ -27,7 +27,8 @@ pub async fn run(cli: &Cli, yes: bool) -> Result<u8, Failure> {
     }
     // The agent first, so that it does not bring anything back.
     let agent = cluster.agent();
-    let ordered = containers.iter().filter(|name| ***name == agent).chain(containers.iter().filter(|name| ***name != agent));
+    let ordered =
+        containers.iter().filter(|name| ***name == agent).chain(containers.iter().filter(|name| ***name != agent));
     for name in ordered {
         site.engine.remove_container(name).await?;
     }

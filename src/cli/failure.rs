@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::exit;
 use crate::config::ConfigError;
 use crate::docker::engine::DockerError;
+use crate::error::causes;
 use crate::execute::{Cause, ExecuteError};
 use crate::model::names::NameError;
 use crate::observe::ObserveError;
@@ -45,18 +46,7 @@ impl Failure {
     }
 
     fn of(exit: u8, error: &dyn Error, help: Option<String>) -> Self {
-        let mut failure = Self { help, ..Self::new(exit, error.to_string()) };
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            let text = error.to_string();
-            // Some errors repeat their source in their own text.
-            let is_new = !failure.message.contains(&text) && failure.causes.iter().all(|said| !said.contains(&text));
-            if is_new {
-                failure.causes.push(text);
-            }
-            cause = error.source();
-        }
-        failure
+        Self { causes: causes(error), help, ..Self::new(exit, error.to_string()) }
     }
 }
 

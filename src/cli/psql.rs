@@ -22,8 +22,9 @@ pub async fn run(cli: &Cli, node: Option<&str>, args: &[String]) -> Result<u8, F
         .and_then(|seen| seen.container.present())
         .is_some_and(|container| container.ours && container.state.is_running());
     if !is_running {
-        return Err(Failure::new(exit::FAILED, format!("{} is not running", node.name))
-            .with_help("`hypertide up` starts it"));
+        return Err(
+            Failure::new(exit::FAILED, format!("{} is not running", node.name)).with_help("`hypertide up` starts it")
+        );
     }
     let mut command: Vec<String> = ["psql", "--username", SUPERUSER].map(str::to_owned).to_vec();
     // A database named among the arguments wins, since psql takes the last one.

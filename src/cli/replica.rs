@@ -75,7 +75,9 @@ fn next_port(context: &Context, nodes: &[DesiredNode]) -> Result<u16, Failure> {
     let highest = nodes.iter().map(|node| node.port).max().unwrap_or_default();
     (highest.saturating_add(1)..=u16::MAX)
         .find(|port| crate::host::is_port_free(context.site.desired.bind, *port))
-        .ok_or_else(|| Failure::new(exit::USAGE, "no port is free above those in use").with_help("choose one with --port"))
+        .ok_or_else(|| {
+            Failure::new(exit::USAGE, "no port is free above those in use").with_help("choose one with --port")
+        })
 }
 
 /// Runs `replica remove`.
@@ -85,8 +87,11 @@ pub async fn remove(cli: &Cli, typed: &str, is_plan_only: bool) -> Result<u8, Fa
     let node = context.find_replica(Some(typed), &observed)?;
     let (_, primary) = context.nodes(&observed);
     let Some(primary) = primary else {
-        return Err(Failure::new(exit::REFUSED, "no primary is seen, so this replica may hold the only copy of the data")
-            .with_help("`hypertide status` says what is wrong"));
+        return Err(Failure::new(
+            exit::REFUSED,
+            "no primary is seen, so this replica may hold the only copy of the data",
+        )
+        .with_help("`hypertide status` says what is wrong"));
     };
     let plan = removal::replica(&node.name, &primary, &observed);
     if is_plan_only {
@@ -94,8 +99,11 @@ pub async fn remove(cli: &Cli, typed: &str, is_plan_only: bool) -> Result<u8, Fa
     }
     let is_primary_up = observed.nodes.get(&primary).is_some_and(|seen| seen.server.is_present());
     if !is_primary_up {
-        return Err(Failure::new(exit::REFUSED, format!("{primary} does not answer, so this replica may hold the only copy of the data"))
-            .with_help("bring the primary back first"));
+        return Err(Failure::new(
+            exit::REFUSED,
+            format!("{primary} does not answer, so this replica may hold the only copy of the data"),
+        )
+        .with_help("bring the primary back first"));
     }
     let progress = Progress::new(cli.json);
     let done = execute_once(&context.site, &observed, &plan, &|event| progress.on(event)).await;

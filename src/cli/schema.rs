@@ -126,5 +126,12 @@ fn line(node: &str, id: MigrationId, state: &State) -> MigrationStatus {
         State::Held(because) => Some(because.to_string()),
         State::Refused(refusal) => Some(refusal.to_string()),
     };
-    MigrationStatus { node: node.to_owned(), pack: id.pack, number: id.number, what: id.what, state: state.label(), reason }
+    MigrationStatus {
+        node: node.to_owned(),
+        pack: id.pack,
+        number: id.number,
+        what: id.what,
+        state: state.label(),
+        reason,
+    }
 }

@@ -7,8 +7,8 @@ use super::context::Context;
 use super::failure::Failure;
 use super::progress::Progress;
 use super::{exit, render};
-use crate::execute::agent::{digest, own_binary};
 use crate::execute::AgentParts;
+use crate::execute::agent::{digest, own_binary};
 use crate::plan;
 use crate::secrets;
 use crate::site::Reach;
@@ -68,15 +68,11 @@ fn report(cli: &Cli, context: &Context, outcome: &Outcome, took: Duration) {
     let passfile = secrets::path(&context.site.state_dir);
     let passfile = std::path::absolute(&passfile).unwrap_or(passfile);
     let database = context.site.desired.database.as_str();
-    for (what, address, role) in [
-        ("write", &status.endpoint.read_write, "app"),
-        ("read", &status.endpoint.read_only, "reader"),
-    ] {
+    for (what, address, role) in
+        [("write", &status.endpoint.read_write, "app"), ("read", &status.endpoint.read_only, "reader")]
+    {
         if let Some(address) = address {
-            render::line(format!(
-                "{what:<6} postgresql://{role}@{address}/{database}?passfile={}",
-                passfile.display()
-            ));
+            render::line(format!("{what:<6} postgresql://{role}@{address}/{database}?passfile={}", passfile.display()));
         }
     }
     render::line("next   hypertide status --watch | hypertide psql | hypertide doctor");

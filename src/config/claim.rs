@@ -23,20 +23,12 @@ pub struct Claim<T> {
 impl<T> Claim<T> {
     /// What a value in the file claims.
     pub fn of(entry: &Entry<'_>, value: T) -> Self {
-        Self {
-            value,
-            key: entry.key.clone(),
-            line: entry.line,
-        }
+        Self { value, key: entry.key.clone(), line: entry.line }
     }
 
     /// What a key claims through its value in the file, or through its default.
     pub fn of_key(key: String, entry: Option<&Entry<'_>>, value: T) -> Self {
-        Self {
-            value,
-            key,
-            line: entry.and_then(|entry| entry.line),
-        }
+        Self { value, key, line: entry.and_then(|entry| entry.line) }
     }
 }
 
@@ -48,16 +40,8 @@ pub fn refuse_twice<T: Ord + fmt::Display>(claims: &[Claim<T>], problems: &mut P
         if std::ptr::eq(earlier, later) {
             continue;
         }
-        let (at, other) = if later.line.is_none() {
-            (earlier, later)
-        } else {
-            (later, earlier)
-        };
-        let default = if other.line.is_none() {
-            ", whose default it is"
-        } else {
-            ""
-        };
+        let (at, other) = if later.line.is_none() { (earlier, later) } else { (later, earlier) };
+        let default = if other.line.is_none() { ", whose default it is" } else { "" };
         problems.add(Problem {
             line: at.line,
             key: at.key.clone(),
@@ -72,11 +56,7 @@ mod tests {
     use super::*;
 
     fn said(claims: [(&str, Option<u64>, u16); 3]) -> Vec<String> {
-        let claims = claims.map(|(key, line, value)| Claim {
-            value,
-            key: key.to_owned(),
-            line,
-        });
+        let claims = claims.map(|(key, line, value)| Claim { value, key: key.to_owned(), line });
         let mut problems = Problems::default();
         refuse_twice(&claims, &mut problems);
         let found = problems.or(()).err().unwrap_or_default();
@@ -87,14 +67,8 @@ mod tests {
     fn every_further_use_is_a_problem_at_what_was_given() {
         assert_eq!(
             said([("a", Some(1), 5), ("b", Some(2), 5), ("c", None, 5)]),
-            [
-                "line 1: a: 5 is used twice, also by c, whose default it is",
-                "line 2: b: 5 is used twice, also by a",
-            ]
+            ["line 1: a: 5 is used twice, also by c, whose default it is", "line 2: b: 5 is used twice, also by a",]
         );
-        assert_eq!(
-            said([("a", Some(1), 5), ("b", None, 6), ("c", None, 7)]),
-            [""; 0]
-        );
+        assert_eq!(said([("a", Some(1), 5), ("b", None, 6), ("c", None, 7)]), [""; 0]);
     }
 }

@@ -20,24 +20,17 @@ pub fn schedule(text: &str) -> Result<(), String> {
     if text.split_whitespace().count() == 5 {
         Ok(())
     } else {
-        Err(format!(
-            "`{text}` is no schedule: five fields (minute hour day month weekday) such as `0 2 * * *`"
-        ))
+        Err(format!("`{text}` is no schedule: five fields (minute hour day month weekday) such as `0 2 * * *`"))
     }
 }
 
 /// An age such as `90d`, `30 days` or `2y`; never zero, or retention would drop everything.
 pub fn age(text: &str) -> Result<(), String> {
     let trimmed = text.trim();
-    let digits = trimmed.len()
-        - trimmed
-            .trim_start_matches(|c: char| c.is_ascii_digit())
-            .len();
+    let digits = trimmed.len() - trimmed.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, unit) = trimmed.split_at(digits);
     let unit = unit.trim_start().to_lowercase();
-    let is_known = UNITS
-        .iter()
-        .any(|(_, spellings)| spellings.contains(&unit.as_str()));
+    let is_known = UNITS.iter().any(|(_, spellings)| spellings.contains(&unit.as_str()));
     match number.parse::<u32>() {
         Ok(0) if is_known => Err(format!("`{text}` is no age: it must be more than zero")),
         Ok(_) if is_known => Ok(()),
@@ -53,18 +46,12 @@ pub fn age(text: &str) -> Result<(), String> {
 
 /// Where backups go: an absolute directory or a bucket.
 pub fn store(text: &str) -> Result<(), String> {
-    let is_directory = text
-        .strip_prefix("file://")
-        .is_some_and(|path| path.starts_with('/'));
-    let is_bucket = text
-        .strip_prefix("s3://")
-        .is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'));
+    let is_directory = text.strip_prefix("file://").is_some_and(|path| path.starts_with('/'));
+    let is_bucket = text.strip_prefix("s3://").is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'));
     if is_directory || is_bucket {
         Ok(())
     } else {
-        Err(format!(
-            "`{text}` is no store: `file:///an/absolute/directory` or `s3://bucket/prefix`"
-        ))
+        Err(format!("`{text}` is no store: `file:///an/absolute/directory` or `s3://bucket/prefix`"))
     }
 }
 
@@ -90,29 +77,10 @@ mod tests {
 
     #[test]
     fn an_age_is_a_number_above_zero_and_a_unit() {
-        for good in [
-            "2y",
-            "30 days",
-            "90d",
-            "1 Month",
-            "12h",
-            "3mon",
-            " 4 weeks ",
-        ] {
+        for good in ["2y", "30 days", "90d", "1 Month", "12h", "3mon", " 4 weeks "] {
             assert!(age(good).is_ok(), "{good}");
         }
-        for bad in [
-            "",
-            "y",
-            "2",
-            "2x",
-            "-1d",
-            "0d",
-            "2 m",
-            "1.5y",
-            "99999999999d",
-            "ä",
-        ] {
+        for bad in ["", "y", "2", "2x", "-1d", "0d", "2 m", "1.5y", "99999999999d", "ä"] {
             assert!(age(bad).is_err(), "{bad}");
         }
     }
@@ -130,14 +98,7 @@ mod tests {
         for good in ["file:///var/backups", "s3://bucket", "s3://bucket/a/b"] {
             assert!(store(good).is_ok(), "{good}");
         }
-        for bad in [
-            "",
-            "/var/backups",
-            "file://relative",
-            "s3://",
-            "s3:///x",
-            "gs://bucket",
-        ] {
+        for bad in ["", "/var/backups", "file://relative", "s3://", "s3:///x", "gs://bucket"] {
             assert!(store(bad).is_err(), "{bad}");
         }
     }

@@ -61,16 +61,11 @@ impl ConfigError {
             Self::Unreadable { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 Some("name an existing file, or none at all: every key has a default".to_owned())
             }
-            Self::Unreadable { .. } => {
-                Some("make it a UTF-8 text file that this user may read".to_owned())
+            Self::Unreadable { .. } => Some("make it a UTF-8 text file that this user may read".to_owned()),
+            Self::NotYaml { .. } => {
+                Some("YAML indents with blanks, never tabs, and wants one after each `:` and `-`".to_owned())
             }
-            Self::NotYaml { .. } => Some(
-                "YAML indents with blanks, never tabs, and wants one after each `:` and `-`"
-                    .to_owned(),
-            ),
-            Self::Invalid { .. } => {
-                Some("mend these keys, or leave them out to get their defaults".to_owned())
-            }
+            Self::Invalid { .. } => Some("mend these keys, or leave them out to get their defaults".to_owned()),
         }
     }
 }
@@ -101,11 +96,7 @@ fn read(text: String, origin: PathBuf) -> Result<Loaded, ConfigError> {
     };
     let base_dir = origin.parent().unwrap_or(Path::new(""));
     match resolve::desired(&root, base_dir) {
-        Ok(desired) => Ok(Loaded {
-            desired,
-            origin: Some(origin),
-            text,
-        }),
+        Ok(desired) => Ok(Loaded { desired, origin: Some(origin), text }),
         Err(problems) => Err(ConfigError::Invalid { origin, problems }),
     }
 }
@@ -160,12 +151,7 @@ mod tests {
         let (directory, file) = directory_with(text);
         let loaded = load_from(directory.path(), None).expect("valid");
         assert_eq!(loaded.desired.cluster.as_str(), "found");
-        assert_eq!(
-            loaded.desired.packs,
-            [crate::model::desired::PackRef::Directory(
-                directory.path().join("./mine")
-            )]
-        );
+        assert_eq!(loaded.desired.packs, [crate::model::desired::PackRef::Directory(directory.path().join("./mine"))]);
         assert_eq!((loaded.origin, loaded.text.as_str()), (Some(file), text));
     }
 
@@ -176,12 +162,7 @@ mod tests {
         let error = load(Some(&missing)).expect_err("not there");
         assert!(matches!(error, ConfigError::Unreadable { .. }), "{error}");
         assert!(error.source().is_some());
-        assert!(
-            error
-                .help()
-                .expect("help")
-                .contains("every key has a default")
-        );
+        assert!(error.help().expect("help").contains("every key has a default"));
     }
 
     #[test]
@@ -197,10 +178,7 @@ mod tests {
         let (_directory, file) = directory_with("cluster: a\n  database: b\n");
         let error = load(Some(&file)).expect_err("no YAML");
         let said = error.to_string();
-        assert!(
-            said.ends_with("hypertide.yaml is not YAML (line 2)"),
-            "{said}"
-        );
+        assert!(said.ends_with("hypertide.yaml is not YAML (line 2)"), "{said}");
         let source = error.source().expect("the parser's words").to_string();
         assert!(!said.contains(&source), "{said}");
     }

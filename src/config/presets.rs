@@ -106,10 +106,7 @@ impl Demand {
             let of_mode = nodes.iter().filter(|node| node.seat == Seat::Replica(mode));
             u32::try_from(of_mode.count()).unwrap_or(u32::MAX)
         };
-        Self {
-            logical: count(Mode::Logical),
-            physical: count(Mode::Physical),
-        }
+        Self { logical: count(Mode::Logical), physical: count(Mode::Physical) }
     }
 }
 
@@ -121,31 +118,20 @@ pub fn floors(demand: Demand, own: &BTreeMap<String, String>) -> Vec<Floor> {
     let Demand { logical, physical } = demand;
     let copies = number(own, "max_sync_workers_per_subscription").unwrap_or(COPIES_AT_ONCE);
     let per_subscription = copies.saturating_add(1);
-    let slots = logical
-        .saturating_mul(per_subscription)
-        .saturating_add(physical);
+    let slots = logical.saturating_mul(per_subscription).saturating_add(physical);
     let logical_workers = if logical > 0 { per_subscription } else { 0 };
-    let timescaledb =
-        number(own, "timescaledb.max_background_workers").unwrap_or(TIMESCALEDB_WORKERS);
-    let logical_pool =
-        number(own, "max_logical_replication_workers").unwrap_or(ROOMY.max(logical_workers));
+    let timescaledb = number(own, "timescaledb.max_background_workers").unwrap_or(TIMESCALEDB_WORKERS);
+    let logical_pool = number(own, "max_logical_replication_workers").unwrap_or(ROOMY.max(logical_workers));
     let parallel = number(own, "max_parallel_workers").unwrap_or(PARALLEL_WORKERS);
-    let pool = [timescaledb, 1, logical_pool, 1, parallel]
-        .into_iter()
-        .fold(0, u32::saturating_add);
-    let replicas =
-        format!("replicas: {logical} logical with {copies} table copies each, {physical} physical");
+    let pool = [timescaledb, 1, logical_pool, 1, parallel].into_iter().fold(0, u32::saturating_add);
+    let replicas = format!("replicas: {logical} logical with {copies} table copies each, {physical} physical");
     vec![
         Floor {
             name: "max_wal_senders",
             least: slots.saturating_add(BACKUP_SENDERS),
             why: format!("{replicas}; {BACKUP_SENDERS} for a base backup"),
         },
-        Floor {
-            name: "max_replication_slots",
-            least: slots,
-            why: replicas,
-        },
+        Floor { name: "max_replication_slots", least: slots, why: replicas },
         Floor {
             name: "max_logical_replication_workers",
             least: logical_workers,
@@ -166,11 +152,7 @@ pub fn floors(demand: Demand, own: &BTreeMap<String, String>) -> Vec<Floor> {
 pub fn settings(preset: Preset, demand: Demand, own: &BTreeMap<String, String>) -> Vec<Setting> {
     let mut all = BTreeMap::new();
     let mut set = |name: &str, value: String, why: &str| {
-        let setting = Setting {
-            name: name.to_owned(),
-            value,
-            why: why.to_owned(),
-        };
+        let setting = Setting { name: name.to_owned(), value, why: why.to_owned() };
         all.insert(name.to_owned(), setting);
     };
     for Row(name, laptop, cloud, why) in &ROWS {
@@ -191,11 +173,7 @@ pub fn settings(preset: Preset, demand: Demand, own: &BTreeMap<String, String>) 
         "one scheduler per database and one worker per running job",
     );
     for floor in floors(demand, own) {
-        let value = if floor.name == "max_worker_processes" {
-            floor.least
-        } else {
-            floor.least.max(ROOMY)
-        };
+        let value = if floor.name == "max_worker_processes" { floor.least } else { floor.least.max(ROOMY) };
         set(floor.name, value.to_string(), &floor.why);
     }
     for (name, value) in own {
@@ -225,16 +203,10 @@ fn number(own: &BTreeMap<String, String>, name: &str) -> Option<u32> {
 mod tests {
     use super::*;
 
-    const ONE_LOGICAL: Demand = Demand {
-        logical: 1,
-        physical: 0,
-    };
+    const ONE_LOGICAL: Demand = Demand { logical: 1, physical: 0 };
 
     fn shown(preset: Preset, demand: Demand, own: &[(&str, &str)]) -> String {
-        let own = own
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect();
+        let own = own.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let lines: Vec<_> = settings(preset, demand, &own)
             .iter()
             .map(|setting| format!("{}={}", setting.name, setting.value))
@@ -243,11 +215,7 @@ mod tests {
     }
 
     fn value(shown: &str, name: &str) -> String {
-        shown
-            .lines()
-            .find_map(|line| line.strip_prefix(&format!("{name}=")))
-            .expect("the setting is there")
-            .to_owned()
+        shown.lines().find_map(|line| line.strip_prefix(&format!("{name}="))).expect("the setting is there").to_owned()
     }
 
     #[test]
@@ -263,19 +231,12 @@ mod tests {
         assert!(settings.is_sorted_by(|a, b| a.name < b.name));
         let named: Vec<_> = names().collect();
         assert_eq!(named.len(), settings.len());
-        assert!(
-            settings
-                .iter()
-                .all(|setting| named.contains(&setting.name.as_str()))
-        );
+        assert!(settings.iter().all(|setting| named.contains(&setting.name.as_str())));
     }
 
     #[test]
     fn more_replicas_get_more_senders_and_slots() {
-        let demand = Demand {
-            logical: 3,
-            physical: 2,
-        };
+        let demand = Demand { logical: 3, physical: 2 };
         let shown = shown(Preset::Laptop, demand, &[]);
         assert_eq!(value(&shown, "max_wal_senders"), "19");
         assert_eq!(value(&shown, "max_replication_slots"), "17");
@@ -287,10 +248,7 @@ mod tests {
         let shown = shown(
             Preset::Laptop,
             ONE_LOGICAL,
-            &[
-                ("max_parallel_workers", "2"),
-                ("timescaledb.max_background_workers", "16"),
-            ],
+            &[("max_parallel_workers", "2"), ("timescaledb.max_background_workers", "16")],
         );
         assert_eq!(value(&shown, "max_worker_processes"), "30");
         assert_eq!(value(&shown, "max_parallel_workers"), "2");

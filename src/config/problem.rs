@@ -48,8 +48,7 @@ impl Problems {
         if self.0.is_empty() {
             return Ok(value);
         }
-        self.0
-            .sort_by_key(|problem| problem.line.unwrap_or(u64::MAX));
+        self.0.sort_by_key(|problem| problem.line.unwrap_or(u64::MAX));
         Err(self.0)
     }
 }
@@ -84,10 +83,7 @@ mod tests {
             message: "70000 is no port (1 to 65535)".to_owned(),
             help: None,
         };
-        assert_eq!(
-            problem.to_string(),
-            "line 7: nodes.replicas[0].port: 70000 is no port (1 to 65535)"
-        );
+        assert_eq!(problem.to_string(), "line 7: nodes.replicas[0].port: 70000 is no port (1 to 65535)");
         problem.line = None;
         problem.key.clear();
         assert_eq!(problem.to_string(), "70000 is no port (1 to 65535)");
@@ -95,14 +91,7 @@ mod tests {
 
     #[test]
     fn a_typo_finds_the_word_and_a_different_word_finds_nothing() {
-        let known = [
-            "preset",
-            "packs",
-            "max_loss_bytes",
-            "replication",
-            "off",
-            "on",
-        ];
+        let known = ["preset", "packs", "max_loss_bytes", "replication", "off", "on"];
         for (given, meant) in [
             ("presets", Some("preset")),
             ("pakcs", Some("packs")),

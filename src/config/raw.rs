@@ -163,18 +163,12 @@ fn known(line: u64) -> Option<u64> {
 /// The parser's messages, without the place (it is told apart) and without its advice to Rust programmers.
 fn in_our_words(error: &Error) -> String {
     match error {
-        Error::MultipleDocuments { .. } => {
-            "a second document begins here; a configuration is one document".to_owned()
-        }
+        Error::MultipleDocuments { .. } => "a second document begins here; a configuration is one document".to_owned(),
         Error::Budget { .. } => {
             format!("too large, or nested more than {MAX_DEPTH} levels deep")
         }
-        Error::NullIntoString { .. } | Error::Unexpected { .. } => {
-            "a key must be a word".to_owned()
-        }
-        Error::RecursiveReferencesRequireWeakTypes { .. } => {
-            "an anchored value contains itself".to_owned()
-        }
+        Error::NullIntoString { .. } | Error::Unexpected { .. } => "a key must be a word".to_owned(),
+        Error::RecursiveReferencesRequireWeakTypes { .. } => "an anchored value contains itself".to_owned(),
         other => {
             let message = other.to_string();
             match message.split_once(" at line ") {
@@ -237,10 +231,7 @@ mod tests {
 
     #[test]
     fn words_that_older_yaml_takes_for_booleans_are_text() {
-        assert_eq!(
-            tree("[on, Off, yes, n, ~, true]"),
-            r#"["on"@1, "Off"@1, "yes"@1, "n"@1, Null@1, Bool(true)@1]@1"#
-        );
+        assert_eq!(tree("[on, Off, yes, n, ~, true]"), r#"["on"@1, "Off"@1, "yes"@1, "n"@1, Null@1, Bool(true)@1]@1"#);
     }
 
     #[test]
@@ -279,9 +270,7 @@ mod tests {
 
     #[test]
     fn neither_nesting_nor_aliases_can_exhaust_the_stack() {
-        let nested_by_alias: Vec<_> = (1..400)
-            .map(|i| format!("k{i}: &a{i} [*a{}]", i - 1))
-            .collect();
+        let nested_by_alias: Vec<_> = (1..400).map(|i| format!("k{i}: &a{i} [*a{}]", i - 1)).collect();
         let nested_by_alias = nested_by_alias.join("\n");
         for text in [
             "[".repeat(10_000),

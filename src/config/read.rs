@@ -34,20 +34,12 @@ pub struct Fields<'a> {
 impl<'a> Entry<'a> {
     /// The whole file.
     pub fn root(node: &'a Spanned<Node>) -> Self {
-        Self {
-            key: String::new(),
-            line: raw::line(node),
-            node: &node.value,
-        }
+        Self { key: String::new(), line: raw::line(node), node: &node.value }
     }
 
     /// A value below this one, found at the line of its key: that of a block value begins further down.
     fn child(&self, key: &'a Spanned<String>, value: &'a Spanned<Node>) -> Self {
-        Self {
-            key: joined(&self.key, &key.value),
-            line: raw::line(key),
-            node: &value.value,
-        }
+        Self { key: joined(&self.key, &key.value), line: raw::line(key), node: &value.value }
     }
 
     /// Leaves a problem with this value behind.
@@ -56,18 +48,8 @@ impl<'a> Entry<'a> {
     }
 
     /// The same, with advice.
-    pub fn refuse_and_help(
-        &self,
-        problems: &mut Problems,
-        message: impl fmt::Display,
-        help: Option<String>,
-    ) {
-        problems.add(Problem {
-            line: self.line,
-            key: self.key.clone(),
-            message: message.to_string(),
-            help,
-        });
+    pub fn refuse_and_help(&self, problems: &mut Problems, message: impl fmt::Display, help: Option<String>) {
+        problems.add(Problem { line: self.line, key: self.key.clone(), message: message.to_string(), help });
     }
 
     /// Says that a value of another type belongs here.
@@ -118,10 +100,7 @@ impl<'a> Entry<'a> {
         match self.node {
             Node::Int(number) if range.contains(number) => Some(*number),
             Node::Int(number) => {
-                self.refuse(
-                    problems,
-                    format!("{number} is out of range ({least} to {most})"),
-                );
+                self.refuse(problems, format!("{number} is out of range ({least} to {most})"));
                 None
             }
             _ => {
@@ -238,22 +217,14 @@ impl<'a> Entry<'a> {
             );
             entry.refuse_and_help(problems, "unknown key", Some(help));
         }
-        Some(Fields {
-            key: self.key.clone(),
-            line: self.line,
-            entries,
-        })
+        Some(Fields { key: self.key.clone(), line: self.line, entries })
     }
 }
 
 impl<'a> Fields<'a> {
     /// A map that was not given at all.
     pub fn none(key: &str) -> Self {
-        Self {
-            key: key.to_owned(),
-            line: None,
-            entries: BTreeMap::new(),
-        }
+        Self { key: key.to_owned(), line: None, entries: BTreeMap::new() }
     }
 
     /// The value of a key, when it was given.
@@ -291,9 +262,5 @@ impl<'a> Fields<'a> {
 
 fn joined(path: &str, key: &str) -> String {
     let key = key.escape_debug();
-    if path.is_empty() {
-        key.to_string()
-    } else {
-        format!("{path}.{key}")
-    }
+    if path.is_empty() { key.to_string() } else { format!("{path}.{key}") }
 }

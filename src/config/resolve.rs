@@ -52,9 +52,7 @@ pub fn desired(root: &Spanned<Node>, base_dir: &Path) -> Result<Desired, Vec<Pro
     let root = Entry::root(root);
     let file = match root.node {
         Node::Null => Fields::none(""),
-        _ => root
-            .fields(&KEYS, problems)
-            .unwrap_or_else(|| Fields::none("")),
+        _ => root.fields(&KEYS, problems).unwrap_or_else(|| Fields::none("")),
     };
 
     let replication = replication::resolve(&file, problems);
@@ -107,19 +105,13 @@ fn image(file: &Fields<'_>, problems: &mut Problems) -> ImageChoice {
             Ok(ImageChoice::Named(text.to_owned()))
         }
     };
-    file.get("image")
-        .and_then(|entry| entry.checked("an image", checked, problems))
-        .unwrap_or(ImageChoice::Auto)
+    file.get("image").and_then(|entry| entry.checked("an image", checked, problems)).unwrap_or(ImageChoice::Auto)
 }
 
 fn bind(file: &Fields<'_>, problems: &mut Problems) -> IpAddr {
     let checked = |text: &str| {
-        text.parse::<IpAddr>().map_err(|_| {
-            format!(
-                "`{}` is no IP address such as 127.0.0.1 or 0.0.0.0",
-                text.escape_debug()
-            )
-        })
+        text.parse::<IpAddr>()
+            .map_err(|_| format!("`{}` is no IP address such as 127.0.0.1 or 0.0.0.0", text.escape_debug()))
     };
     file.get("bind")
         .and_then(|entry| entry.checked("an IP address", checked, problems))
@@ -164,10 +156,7 @@ fn shown(pack: &PackRef) -> String {
     match pack {
         PackRef::BuiltIn(name) => format!("`{name}`"),
         PackRef::Directory(path) => {
-            let tidy: PathBuf = path
-                .components()
-                .filter(|part| *part != Component::CurDir)
-                .collect();
+            let tidy: PathBuf = path.components().filter(|part| *part != Component::CurDir).collect();
             format!("`{}`", tidy.display())
         }
     }

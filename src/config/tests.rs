@@ -49,31 +49,18 @@ fn an_empty_file_is_all_defaults() {
     assert_eq!(desired.database.as_str(), "trading_data");
     assert_eq!(desired.image, ImageChoice::Auto);
     assert_eq!(desired.bind.to_string(), "127.0.0.1");
-    assert_eq!(
-        node_words(&desired),
-        ["primary-1 primary 5434", "replica-1 logical 5435"]
-    );
+    assert_eq!(node_words(&desired), ["primary-1 primary 5434", "replica-1 logical 5435"]);
     assert_eq!(desired.publication.name.as_str(), "trading_data_pub");
     assert_eq!(desired.publication.schemas, None);
     assert_eq!(desired.packs, [PackRef::BuiltIn("trading".to_owned())]);
     assert_eq!(desired.not_acted_on, Vec::<String>::new());
-    assert_eq!(
-        desired,
-        good("preset: laptop\nnodes: {}\nreplication: {}\n")
-    );
+    assert_eq!(desired, good("preset: laptop\nnodes: {}\nreplication: {}\n"));
 }
 
 #[test]
 fn the_documented_example_is_valid_and_says_what_is_not_acted_on() {
     let desired = good(&EXAMPLE.concat());
-    let expected = [
-        "endpoint",
-        "backups",
-        "failover",
-        "retention",
-        "jobs",
-        "metrics",
-    ];
+    let expected = ["endpoint", "backups", "failover", "retention", "jobs", "metrics"];
     assert_eq!(desired.not_acted_on, expected);
     let mut as_by_default = desired;
     as_by_default.not_acted_on.clear();
@@ -89,12 +76,7 @@ fn nodes_take_their_defaults_by_position_and_from_the_mode() {
     );
     assert_eq!(
         node_words(&desired),
-        [
-            "primary-1 primary 5434",
-            "replica-1 physical 5435",
-            "db2 logical 5436",
-            "replica-3 physical 6000"
-        ]
+        ["primary-1 primary 5434", "replica-1 physical 5435", "db2 logical 5436", "replica-3 physical 6000"]
     );
     assert_eq!(desired.preferred_primary().seat, Seat::Primary);
     assert_eq!(desired.replicas(Mode::Physical).count(), 2);
@@ -113,10 +95,7 @@ fn values_other_than_the_defaults_are_taken() {
     assert_eq!(desired.image, ImageChoice::Named("repo/x:1".to_owned()));
     assert_eq!(desired.bind.to_string(), "::1");
     let schemas = desired.publication.schemas.expect("given");
-    assert_eq!(
-        schemas.iter().map(Ident::as_str).collect::<Vec<_>>(),
-        ["a", "B"]
-    );
+    assert_eq!(schemas.iter().map(Ident::as_str).collect::<Vec<_>>(), ["a", "B"]);
     let directory = |path: &str| PackRef::Directory(PathBuf::from(path));
     assert_eq!(
         desired.packs,

@@ -40,10 +40,7 @@ const CHUNK_BYTES: usize = 256 * 1024;
 pub async fn make(docker: &Docker, report: &dyn Fn(String)) -> Result<(), ImageError> {
     let uid = rustix::process::geteuid();
     if !uid.is_root() {
-        return Err(ImageError::NotRoot {
-            reference: REFERENCE.to_owned(),
-            uid: uid.as_raw(),
-        });
+        return Err(ImageError::NotRoot { reference: REFERENCE.to_owned(), uid: uid.as_raw() });
     }
     have_debootstrap(report).await?;
 
@@ -57,16 +54,16 @@ pub async fn make(docker: &Docker, report: &dyn Fn(String)) -> Result<(), ImageE
 
     debootstrap(&root, &mirror, report).await?;
     let sources = tree::sources(&mirror, &reachable(&root, &mirror, report).await);
+    tree::write_sources(&root, &sources).map_err(ImageError::path("write apt's sources in", &root))?;
+    upgrade(&root, report).await?;
     let slim = root.clone();
-    tokio::task::spawn_blocking(move || tree::slim(&slim, &sources))
+    tokio::task::spawn_blocking(move || tree::slim(&slim))
         .await
         .unwrap_or_else(|gone| Err(std::io::Error::other(gone)))
         .map_err(ImageError::path("slim the tree in", &root))?;
     import(docker, &root, report).await?;
     report(format!("made {REFERENCE}"));
-    workshop
-        .close()
-        .map_err(ImageError::path("remove the tree in", root))
+    workshop.close().map_err(ImageError::path("remove the tree in", root))
 }
 
 /// Installs debootstrap and the archive's keys where they are missing.
@@ -75,17 +72,11 @@ async fn have_debootstrap(report: &dyn Fn(String)) -> Result<(), ImageError> {
         return Ok(());
     }
     if !command::exists("apt-get") {
-        return Err(ImageError::NoDebootstrap {
-            reference: REFERENCE.to_owned(),
-        });
+        return Err(ImageError::NoDebootstrap { reference: REFERENCE.to_owned() });
     }
     report("installing debootstrap on this host with apt-get".to_owned());
     let packages = ["debootstrap", "debian-archive-keyring"];
-    let install = [
-        &["install", "-y", "--no-install-recommends"],
-        packages.as_slice(),
-    ]
-    .concat();
+    let install = [&["install", "-y", "--no-install-recommends"], packages.as_slice()].concat();
     if command::run("apt-get", &install, report).await.is_ok() {
         return Ok(());
     }
@@ -97,12 +88,7 @@ async fn have_debootstrap(report: &dyn Fn(String)) -> Result<(), ImageError> {
 async fn debootstrap(root: &Path, mirror: &str, report: &dyn Fn(String)) -> Result<(), ImageError> {
     let root = root.display().to_string();
     let keyring = format!("--keyring={KEYRING}");
-    let mut arguments = vec![
-        "debootstrap",
-        "--variant=minbase",
-        "--force-check-gpg",
-        &keyring,
-    ];
+    let mut arguments = vec!["debootstrap", "--variant=minbase", "--force-check-gpg", &keyring];
     if mirror.starts_with("https:") {
         // apt inside the image has to check the mirror's certificate.
         arguments.push("--include=ca-certificates");
@@ -114,10 +100,7 @@ async fn debootstrap(root: &Path, mirror: &str, report: &dyn Fn(String)) -> Resu
         arguments.push("/usr/share/debootstrap/scripts/sid");
     }
     // What it mounts in the tree goes away with the namespace, even when it is killed.
-    if command::run("unshare", &["--mount", "true"], &|_| ())
-        .await
-        .is_ok()
-    {
+    if command::run("unshare", &["--mount", "true"], &|_| ()).await.is_ok() {
         let namespaced = [&["--mount"], arguments.as_slice()].concat();
         command::run("unshare", &namespaced, report).await
     } else {
@@ -126,11 +109,7 @@ async fn debootstrap(root: &Path, mirror: &str, report: &dyn Fn(String)) -> Resu
 }
 
 /// Those update suites that the mirror's family has, as (location, suite).
-async fn reachable(
-    root: &Path,
-    mirror: &str,
-    report: &dyn Fn(String),
-) -> Vec<(String, &'static str)> {
+async fn reachable(root: &Path, mirror: &str, report: &dyn Fn(String)) -> Vec<(String, &'static str)> {
     let mut found = Vec::new();
     let root = root.display().to_string();
     for (location, suite) in mirror::update_suites(mirror) {
@@ -156,6 +135,16 @@ async fn reachable(
     found
 }
 
+/// Brings the tree up to the updates that came after the suite's last point release.
+async fn upgrade(root: &Path, report: &dyn Fn(String)) -> Result<(), ImageError> {
+    let root = root.display().to_string();
+    for verb in ["update", "dist-upgrade"] {
+        let arguments = [root.as_str(), "apt-get", "-y", "-oAPT::Sandbox::User=root", verb];
+        command::run("chroot", &arguments, report).await?;
+    }
+    Ok(())
+}
+
 /// Streams the tree into the engine: `tar`'s output is the request's body.
 async fn import(docker: &Docker, root: &Path, report: &dyn Fn(String)) -> Result<(), ImageError> {
     report(format!("importing {REFERENCE}"));
@@ -164,17 +153,8 @@ async fn import(docker: &Docker, root: &Path, report: &dyn Fn(String)) -> Result
         move |source| ImageError::Start { command, source }
     };
     let mut tar = tokio::process::Command::new("tar")
-        .args([
-            "--create",
-            "--numeric-owner",
-            "--one-file-system",
-            "--sort=name",
-        ])
-        .args([
-            "--exclude=./dev/*",
-            "--exclude=./proc/*",
-            "--exclude=./sys/*",
-        ])
+        .args(["--create", "--numeric-owner", "--one-file-system", "--sort=name"])
+        .args(["--exclude=./dev/*", "--exclude=./proc/*", "--exclude=./sys/*"])
         .arg("--directory")
         .arg(root)
         .arg(".")
@@ -192,14 +172,9 @@ async fn import(docker: &Docker, root: &Path, report: &dyn Fn(String)) -> Result
         .repo(REPOSITORY)
         .tag(TAG)
         .message("debootstrap by hypertide")
-        .changes(vec![
-            "CMD [\"bash\"]".to_owned(),
-            format!("LABEL {KIND_LABEL}=base"),
-        ])
+        .changes(vec!["CMD [\"bash\"]".to_owned(), format!("LABEL {KIND_LABEL}=base")])
         .build();
-    let docker = docker
-        .clone()
-        .with_timeout(Duration::from_secs(PATIENCE_SECS));
+    let docker = docker.clone().with_timeout(Duration::from_secs(PATIENCE_SECS));
     let body = bollard::body_try_stream(ReaderStream::with_capacity(output, CHUNK_BYTES));
     let answers = docker.create_image(Some(options), Some(body), None);
     let (answers, complaint) = tokio::join!(answers.collect::<Vec<_>>(), async {
@@ -218,10 +193,7 @@ async fn import(docker: &Docker, root: &Path, report: &dyn Fn(String)) -> Result
             .await
             .map_err(ImageError::docker("remove the incomplete image", REFERENCE))?;
         let mut tail = Tail::default();
-        complaint
-            .unwrap_or_default()
-            .lines()
-            .for_each(|line| tail.push(line));
+        complaint.unwrap_or_default().lines().for_each(|line| tail.push(line));
         return Err(ImageError::Command {
             command: format!("tar of {}", root.display()),
             status: status.to_string(),

@@ -13,6 +13,8 @@ use bollard::query_parameters::{
 };
 use futures_util::{Stream, StreamExt, TryStreamExt};
 
+use crate::error::in_one_line;
+
 /// A call to the Docker engine failed.
 #[derive(Debug, thiserror::Error)]
 pub enum DockerError {
@@ -64,7 +66,7 @@ impl DockerError {
     /// Sorts an error of the client library by what it means for the user.
     pub fn from_bollard(doing: impl Into<String>, source: Bollard) -> Self {
         let doing = doing.into();
-        let text = error_chain(&source);
+        let text = in_one_line(&source);
         if text.contains("Permission denied") {
             Self::Forbidden { doing, source }
         } else if matches!(source, Bollard::DockerResponseServerError { .. }) {
@@ -98,17 +100,6 @@ impl DockerError {
             }
         }
     }
-}
-
-fn error_chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 /// A connection to the Docker engine. Cheap to clone.
@@ -168,8 +159,7 @@ impl Engine {
 
     /// Creates a volume; one that exists is left as it is.
     pub async fn create_volume(&self, name: &str, labels: HashMap<String, String>) -> Result<(), DockerError> {
-        let request =
-            VolumeCreateRequest { name: Some(name.to_owned()), labels: Some(labels), ..Default::default() };
+        let request = VolumeCreateRequest { name: Some(name.to_owned()), labels: Some(labels), ..Default::default() };
         let created = self.docker.create_volume(request).await.map(|_| ());
         already_done(created, format!("create the volume {name}"), &[409])
     }
@@ -239,12 +229,10 @@ impl Engine {
     pub fn logs(&self, name: &str, tail: &str, follow: bool) -> impl Stream<Item = Result<String, DockerError>> {
         let options = LogsOptionsBuilder::default().stdout(true).stderr(true).tail(tail).follow(follow).build();
         let doing = format!("read the log of {name}");
-        self.docker
-            .logs(name, Some(options))
-            .map(move |chunk| match chunk {
-                Ok(output) => Ok(output.to_string()),
-                Err(error) => Err(DockerError::from_bollard(doing.clone(), error)),
-            })
+        self.docker.logs(name, Some(options)).map(move |chunk| match chunk {
+            Ok(output) => Ok(output.to_string()),
+            Err(error) => Err(DockerError::from_bollard(doing.clone(), error)),
+        })
     }
 }
 

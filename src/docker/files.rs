@@ -40,7 +40,8 @@ impl Engine {
     pub async fn read_file(&self, container: &str, path: &str) -> Result<Option<Vec<u8>>, DockerError> {
         let doing = format!("read {path} in {container}");
         let options = DownloadFromContainerOptionsBuilder::default().path(path).build();
-        let chunks: Result<Vec<_>, _> = self.client().download_from_container(container, Some(options)).try_collect().await;
+        let chunks: Result<Vec<_>, _> =
+            self.client().download_from_container(container, Some(options)).try_collect().await;
         let archive = match chunks {
             Ok(chunks) => chunks.concat(),
             Err(error) => {

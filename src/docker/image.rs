@@ -32,36 +32,20 @@ pub(crate) const KIND_LABEL: &str = "hypertide.kind";
 
 /// Every tag, digest and id the engine knows.
 pub async fn local_references(docker: &Docker) -> Result<Vec<String>, ImageError> {
-    let images = docker
-        .list_images(None::<ListImagesOptions>)
-        .await
-        .map_err(ImageError::docker("list", "images"))?;
+    let images = docker.list_images(None::<ListImagesOptions>).await.map_err(ImageError::docker("list", "images"))?;
     Ok(images
         .into_iter()
-        .flat_map(|image| {
-            image
-                .repo_tags
-                .into_iter()
-                .chain(image.repo_digests)
-                .chain([image.id])
-        })
+        .flat_map(|image| image.repo_tags.into_iter().chain(image.repo_digests).chain([image.id]))
         .collect())
 }
 
 /// Does what the plan says and answers the reference to create containers from.
 ///
 /// `report` gets a line whenever there is something to tell people who wait.
-pub async fn provide(
-    docker: &Docker,
-    plan: &ImagePlan,
-    report: &dyn Fn(String),
-) -> Result<String, ImageError> {
+pub async fn provide(docker: &Docker, plan: &ImagePlan, report: &dyn Fn(String)) -> Result<String, ImageError> {
     match plan {
         ImagePlan::Use { reference } => Ok(reference.clone()),
-        ImagePlan::Pull {
-            reference,
-            or_build,
-        } => match pull(docker, reference, report).await {
+        ImagePlan::Pull { reference, or_build } => match pull(docker, reference, report).await {
             Ok(()) => Ok(reference.clone()),
             Err(refused) if *or_build => {
                 report(format!("{}; building our own", with_cause(&refused)));
@@ -75,20 +59,14 @@ pub async fn provide(
 
 /// What `plan::image::decide` may choose from. `bundled` is [`bundled_reference`].
 pub fn offers(bundled: &str) -> Offers<'_> {
-    Offers {
-        pinned: PINNED,
-        bundled,
-    }
+    Offers { pinned: PINNED, bundled }
 }
 
 async fn build_bundled(docker: &Docker, report: &dyn Fn(String)) -> Result<String, ImageError> {
     if !is_local(docker, base::REFERENCE).await?
         && let Err(refused) = pull(docker, base::REFERENCE, report).await
     {
-        report(format!(
-            "{}; making it from a Debian mirror",
-            with_cause(&refused)
-        ));
+        report(format!("{}; making it from a Debian mirror", with_cause(&refused)));
         base::make(docker, report).await?;
     }
     build::build(docker, report).await
@@ -105,26 +83,15 @@ async fn is_local(docker: &Docker, reference: &str) -> Result<bool, ImageError> 
 /// Pulls one image, telling when each layer is there.
 async fn pull(docker: &Docker, reference: &str, report: &dyn Fn(String)) -> Result<(), ImageError> {
     report(format!("pulling {reference}"));
-    let docker = docker
-        .clone()
-        .with_timeout(std::time::Duration::from_secs(PATIENCE_SECS));
+    let docker = docker.clone().with_timeout(std::time::Duration::from_secs(PATIENCE_SECS));
     // Without a tag the engine would pull every tag there is.
     let last = reference.rsplit('/').next().unwrap_or(reference);
-    let tag = if last.contains([':', '@']) {
-        ""
-    } else {
-        "latest"
-    };
-    let options = CreateImageOptionsBuilder::new()
-        .from_image(reference)
-        .tag(tag)
-        .build();
+    let tag = if last.contains([':', '@']) { "" } else { "latest" };
+    let options = CreateImageOptionsBuilder::new().from_image(reference).tag(tag).build();
     let mut answers = docker.create_image(Some(options), None, None);
     while let Some(answer) = answers.next().await {
-        let answer = answer.map_err(|source| ImageError::Pull {
-            reference: reference.to_owned(),
-            source: Box::new(source),
-        })?;
+        let answer =
+            answer.map_err(|source| ImageError::Pull { reference: reference.to_owned(), source: Box::new(source) })?;
         let status = answer.status.unwrap_or_default();
         if answer.progress_detail.is_none_or(|it| it.total.is_none()) && !status.is_empty() {
             let layer = answer.id.map(|id| format!("{id}: ")).unwrap_or_default();

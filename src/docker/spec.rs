@@ -118,7 +118,8 @@ pub fn agent(cluster: &ClusterName, digest: &str, image: &str, socket: &str) -> 
         target: Some("/var/run/docker.sock".to_owned()),
         ..Default::default()
     };
-    let command = ["--config", &format!("{AGENT_DIR}/hypertide.yaml"), "--state-dir", AGENT_DIR, "agent", "--contained"];
+    let command =
+        ["--config", &format!("{AGENT_DIR}/hypertide.yaml"), "--state-dir", AGENT_DIR, "agent", "--contained"];
     ContainerCreateBody {
         image: Some(image.to_owned()),
         hostname: Some("agent".to_owned()),

@@ -51,11 +51,10 @@ impl Executor<'_> {
     pub(super) async fn apply_migration(&self, node: &NodeName, id: &MigrationId, seat: Seat) -> Result<(), Cause> {
         let unplanned = || Cause::Unplanned(format!("migration {id}"));
         let pack = self.packs.iter().find(|pack| pack.name == id.pack).ok_or_else(unplanned)?;
-        let migration =
-            pack.migrations.iter().find(|migration| migration.id == *id).ok_or_else(unplanned)?;
+        let migration = pack.migrations.iter().find(|migration| migration.id == *id).ok_or_else(unplanned)?;
         let is_published = self.nodes.iter().any(|node| node.seat == Seat::Replica(Mode::Logical));
         let published =
-            if is_published { scope::schemas(&self.site.desired, self.packs) } else { BTreeSet::new() };
+            if is_published { scope::schemas(&self.site.desired, Some(self.packs)) } else { BTreeSet::new() };
         let context = MigrationContext { pack, is_writable: seat == Seat::Primary, published: &published };
         let mut session = self.own_session(node).await?;
         Ok(setup::apply_migration(&mut session, migration, context).await?)

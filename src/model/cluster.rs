@@ -73,9 +73,7 @@ impl Mode {
 
     /// The mode a word names.
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Logical, Self::Physical]
-            .into_iter()
-            .find(|mode| mode.word() == word)
+        [Self::Logical, Self::Physical].into_iter().find(|mode| mode.word() == word)
     }
 }
 
@@ -98,11 +96,7 @@ impl Seat {
 
     /// The seat a word names.
     pub fn from_word(word: &str) -> Option<Self> {
-        if word == "primary" {
-            Some(Self::Primary)
-        } else {
-            Mode::from_word(word).map(Self::Replica)
-        }
+        if word == "primary" { Some(Self::Primary) } else { Mode::from_word(word).map(Self::Replica) }
     }
 }
 

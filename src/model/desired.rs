@@ -85,9 +85,7 @@ pub enum PackRef {
 impl Desired {
     /// The node that is initialised as primary when there is none yet.
     pub fn preferred_primary(&self) -> &DesiredNode {
-        self.nodes
-            .first()
-            .expect("config::resolve puts the primary first")
+        self.nodes.first().expect("config::resolve puts the primary first")
     }
 
     /// A node by name.
@@ -97,8 +95,6 @@ impl Desired {
 
     /// The replicas of one mode.
     pub fn replicas(&self, mode: Mode) -> impl Iterator<Item = &DesiredNode> {
-        self.nodes
-            .iter()
-            .filter(move |node| node.seat == Seat::Replica(mode))
+        self.nodes.iter().filter(move |node| node.seat == Seat::Replica(mode))
     }
 }

@@ -33,16 +33,10 @@ impl FromStr for Lsn {
     type Err = LsnError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let half = |digits: &str| {
-            (1..=8)
-                .contains(&digits.len())
-                .then(|| u32::from_str_radix(digits, 16).ok())
-                .flatten()
-        };
+        let half =
+            |digits: &str| (1..=8).contains(&digits.len()).then(|| u32::from_str_radix(digits, 16).ok()).flatten();
         text.split_once('/')
-            .and_then(|(high, low)| {
-                Some(Self(u64::from(half(high)?) << 32 | u64::from(half(low)?)))
-            })
+            .and_then(|(high, low)| Some(Self(u64::from(half(high)?) << 32 | u64::from(half(low)?))))
             .ok_or_else(|| LsnError(text.to_owned()))
     }
 }

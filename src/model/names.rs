@@ -7,16 +7,8 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 /// Words a node cannot be called, because verbs give them a meaning of their own (`psql primary`).
-pub const RESERVED_NODE_NAMES: [&str; 8] = [
-    "primary",
-    "replica",
-    "standby",
-    "subscriber",
-    "agent",
-    "all",
-    "localhost",
-    "none",
-];
+pub const RESERVED_NODE_NAMES: [&str; 8] =
+    ["primary", "replica", "standby", "subscriber", "agent", "all", "localhost", "none"];
 
 /// Roles and databases PostgreSQL itself claims; a cluster's database may not take such a name.
 pub const RESERVED_DATABASE_NAMES: [&str; 3] = ["postgres", "template0", "template1"];
@@ -25,14 +17,10 @@ pub const RESERVED_DATABASE_NAMES: [&str; 3] = ["postgres", "template0", "templa
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// A cluster's name becomes the prefix of containers, volumes and the network.
-    #[error(
-        "`{0}` is no cluster name: 1 to 30 of a-z, 0-9 and `-`, beginning and ending with a letter or digit"
-    )]
+    #[error("`{0}` is no cluster name: 1 to 30 of a-z, 0-9 and `-`, beginning and ending with a letter or digit")]
     Cluster(String),
     /// A node's name is its host name on the cluster's network.
-    #[error(
-        "`{0}` is no host name: 1 to 30 of a-z, 0-9 and `-`, beginning and ending with a letter or digit"
-    )]
+    #[error("`{0}` is no host name: 1 to 30 of a-z, 0-9 and `-`, beginning and ending with a letter or digit")]
     Node(String),
     /// The name has a meaning of its own on the command line.
     #[error("`{0}` is reserved: commands such as `psql {0}` give it a meaning of its own")]
@@ -47,10 +35,7 @@ pub enum NameError {
 
 fn is_host_label(text: &str) -> bool {
     let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    (1..=30).contains(&text.len())
-        && text.chars().all(inner)
-        && !text.starts_with('-')
-        && !text.ends_with('-')
+    (1..=30).contains(&text.len()) && text.chars().all(inner) && !text.starts_with('-') && !text.ends_with('-')
 }
 
 macro_rules! text_name {
@@ -96,11 +81,7 @@ text_name! {
 impl ClusterName {
     /// Accepts a host label of at most 30 characters.
     pub fn new(text: &str) -> Result<Self, NameError> {
-        if is_host_label(text) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(NameError::Cluster(text.to_owned()))
-        }
+        if is_host_label(text) { Ok(Self(text.to_owned())) } else { Err(NameError::Cluster(text.to_owned())) }
     }
 
     /// The name of the cluster's Docker network.
@@ -130,11 +111,7 @@ impl NodeName {
         if RESERVED_NODE_NAMES.contains(&text) {
             return Err(NameError::ReservedNode(text.to_owned()));
         }
-        if is_host_label(text) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(NameError::Node(text.to_owned()))
-        }
+        if is_host_label(text) { Ok(Self(text.to_owned())) } else { Err(NameError::Node(text.to_owned())) }
     }
 
     /// The replication slot, and subscription, that belong to this node: `hypertide_` and its name with `_` for `-`.
@@ -179,10 +156,7 @@ pub struct TableName {
 impl TableName {
     /// Both parts, checked.
     pub fn new(schema: &str, table: &str) -> Result<Self, NameError> {
-        Ok(Self {
-            schema: Ident::new(schema)?,
-            table: Ident::new(table)?,
-        })
+        Ok(Self { schema: Ident::new(schema)?, table: Ident::new(table)? })
     }
 
     /// Quoted for SQL.
@@ -214,18 +188,7 @@ mod tests {
         for good in ["a", "replica-1", "db2", "0"] {
             assert!(NodeName::new(good).is_ok(), "{good}");
         }
-        for bad in [
-            "",
-            "Replica",
-            "a_b",
-            "-a",
-            "a-",
-            "a.b",
-            "replica",
-            "primary",
-            "ä",
-            &"x".repeat(31),
-        ] {
+        for bad in ["", "Replica", "a_b", "-a", "a-", "a.b", "replica", "primary", "ä", &"x".repeat(31)] {
             assert!(NodeName::new(bad).is_err(), "{bad}");
         }
     }

@@ -77,9 +77,6 @@ impl std::fmt::Display for MigrationId {
 impl Pack {
     /// The schemas of all packs together.
     pub fn all_schemas(packs: &[Self]) -> BTreeSet<Ident> {
-        packs
-            .iter()
-            .flat_map(|pack| pack.schemas.iter().cloned())
-            .collect()
+        packs.iter().flat_map(|pack| pack.schemas.iter().cloned()).collect()
     }
 }

@@ -24,9 +24,7 @@ pub enum Seen<T> {
 impl<T> Seen<T> {
     /// An unknown fact and why it is unknown.
     pub fn unknown(because: impl Into<String>) -> Self {
-        Self::Unknown {
-            because: because.into(),
-        }
+        Self::Unknown { because: because.into() }
     }
 
     /// The value, when it was seen.

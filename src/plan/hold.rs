@@ -183,7 +183,9 @@ impl Reason {
             }
             Self::PublishesEverything => "drop the publication; hypertide makes one that leaves the catalog out".into(),
             Self::Compressed(_) => "use `replication: physical`, which copies compressed chunks exactly".into(),
-            Self::ManyDimensions(_) => "use `replication: physical`, or keep the hypertable out of the publication".into(),
+            Self::ManyDimensions(_) => {
+                "use `replication: physical`, or keep the hypertable out of the publication".into()
+            }
             Self::MissingOnReplica(table) => {
                 format!("create {table} on the replica as well (a migration does both sides), or drop it")
             }

@@ -40,25 +40,15 @@ pub enum ImagePlan {
 ///
 /// `local` holds every tag, digest and id the engine knows. `in_use` is the image that nodes of this cluster run: with
 /// [`ImageChoice::Auto`] it stays, because another build of the extension cannot read their data without an update.
-pub fn decide(
-    choice: &ImageChoice,
-    offers: Offers<'_>,
-    local: &[String],
-    in_use: Option<&str>,
-) -> ImagePlan {
+pub fn decide(choice: &ImageChoice, offers: Offers<'_>, local: &[String], in_use: Option<&str>) -> ImagePlan {
     let is_local = |reference: &str| {
         let wanted = canonical(reference);
         local.iter().any(|known| canonical(known) == wanted)
     };
-    let used = |reference: &str| ImagePlan::Use {
-        reference: reference.to_owned(),
-    };
+    let used = |reference: &str| ImagePlan::Use { reference: reference.to_owned() };
     match choice {
         ImageChoice::Named(reference) if is_local(reference) => used(reference),
-        ImageChoice::Named(reference) => ImagePlan::Pull {
-            reference: reference.clone(),
-            or_build: false,
-        },
+        ImageChoice::Named(reference) => ImagePlan::Pull { reference: reference.clone(), or_build: false },
         ImageChoice::Auto => {
             if let Some(reference) = in_use {
                 used(reference)
@@ -67,10 +57,7 @@ pub fn decide(
             } else if is_local(offers.bundled) {
                 used(offers.bundled)
             } else {
-                ImagePlan::Pull {
-                    reference: offers.pinned.to_owned(),
-                    or_build: true,
-                }
+                ImagePlan::Pull { reference: offers.pinned.to_owned(), or_build: true }
             }
         }
     }
@@ -78,38 +65,26 @@ pub fn decide(
 
 /// The one spelling of a reference that has several: without Docker Hub's name, with a tag or digest.
 fn canonical(reference: &str) -> String {
-    let short = ["docker.io/", "index.docker.io/"]
-        .iter()
-        .find_map(|hub| reference.strip_prefix(hub))
-        .unwrap_or(reference);
+    let short =
+        ["docker.io/", "index.docker.io/"].iter().find_map(|hub| reference.strip_prefix(hub)).unwrap_or(reference);
     let short = short.strip_prefix("library/").unwrap_or(short);
     let last = short.rsplit('/').next().unwrap_or(short);
-    if last.contains([':', '@']) {
-        short.to_owned()
-    } else {
-        format!("{short}:latest")
-    }
+    if last.contains([':', '@']) { short.to_owned() } else { format!("{short}:latest") }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const OFFERS: Offers<'_> = Offers {
-        pinned: "timescale/timescaledb:2.0.0-pg17",
-        bundled: "hypertide/timescaledb:pg17-0123",
-    };
+    const OFFERS: Offers<'_> =
+        Offers { pinned: "timescale/timescaledb:2.0.0-pg17", bundled: "hypertide/timescaledb:pg17-0123" };
 
     fn auto(local: &[&str], in_use: Option<&str>) -> ImagePlan {
         plan(&ImageChoice::Auto, local, in_use)
     }
 
     fn named(name: &str, local: &[&str]) -> ImagePlan {
-        plan(
-            &ImageChoice::Named(name.to_owned()),
-            local,
-            Some("sha256:a"),
-        )
+        plan(&ImageChoice::Named(name.to_owned()), local, Some("sha256:a"))
     }
 
     fn plan(choice: &ImageChoice, local: &[&str], in_use: Option<&str>) -> ImagePlan {
@@ -118,16 +93,11 @@ mod tests {
     }
 
     fn uses(reference: &str) -> ImagePlan {
-        ImagePlan::Use {
-            reference: reference.to_owned(),
-        }
+        ImagePlan::Use { reference: reference.to_owned() }
     }
 
     fn pulls(reference: &str, or_build: bool) -> ImagePlan {
-        ImagePlan::Pull {
-            reference: reference.to_owned(),
-            or_build,
-        }
+        ImagePlan::Pull { reference: reference.to_owned(), or_build }
     }
 
     #[test]
@@ -151,22 +121,10 @@ mod tests {
             (named("a/b:1", &["a/b:1"]), uses("a/b:1")),
             (named("a/b:1", &["a/b:2"]), pulls("a/b:1", false)),
             (named("a/b", &["a/b:latest"]), uses("a/b")),
-            (
-                named("docker.io/a/b:1", &["a/b:1"]),
-                uses("docker.io/a/b:1"),
-            ),
-            (
-                named("docker.io/library/postgres", &["postgres:latest"]),
-                uses("docker.io/library/postgres"),
-            ),
-            (
-                named("host:5000/b", &["host:5000/b:latest"]),
-                uses("host:5000/b"),
-            ),
-            (
-                named("a/b@sha256:f", &["a/b@sha256:f"]),
-                uses("a/b@sha256:f"),
-            ),
+            (named("docker.io/a/b:1", &["a/b:1"]), uses("docker.io/a/b:1")),
+            (named("docker.io/library/postgres", &["postgres:latest"]), uses("docker.io/library/postgres")),
+            (named("host:5000/b", &["host:5000/b:latest"]), uses("host:5000/b")),
+            (named("a/b@sha256:f", &["a/b@sha256:f"]), uses("a/b@sha256:f")),
             (named("sha256:f", &["sha256:f"]), uses("sha256:f")),
             (named("a/b:1", &[]), pulls("a/b:1", false)),
         ];

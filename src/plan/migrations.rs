@@ -106,18 +106,12 @@ pub fn compare(packs: &[Pack], applied: &Applied, ground: Ground) -> Migrations 
 /// Where each migration of the packs stands, in the order of packs and numbers; recorded ones that a pack lost are
 /// listed at their numbers. Packs that are recorded but not given are left alone.
 pub fn states(packs: &[Pack], applied: &Applied, ground: Ground) -> Vec<(MigrationId, State)> {
-    packs
-        .iter()
-        .flat_map(|pack| states_of_pack(pack, applied, ground))
-        .collect()
+    packs.iter().flat_map(|pack| states_of_pack(pack, applied, ground)).collect()
 }
 
 fn states_of_pack(pack: &Pack, applied: &Applied, ground: Ground) -> Vec<(MigrationId, State)> {
-    let recorded: BTreeMap<u32, &AppliedMigration> = applied
-        .iter()
-        .filter(|row| row.id.pack == pack.name)
-        .map(|row| (row.id.number, row))
-        .collect();
+    let recorded: BTreeMap<u32, &AppliedMigration> =
+        applied.iter().filter(|row| row.id.pack == pack.name).map(|row| (row.id.number, row)).collect();
     let last_recorded = recorded.values().next_back().map(|row| &row.id);
 
     let mut by_number: BTreeMap<u32, (MigrationId, State)> = recorded
@@ -161,10 +155,7 @@ fn state_of_new(migration: &Migration, last: Option<&MigrationId>, ground: Groun
     let may_be_late = needs.community || needs.no_logical_replica;
     match last {
         Some(last) if last.number > migration.id.number && !may_be_late => {
-            State::Refused(Refusal::OutOfOrder {
-                id: migration.id.clone(),
-                after: last.clone(),
-            })
+            State::Refused(Refusal::OutOfOrder { id: migration.id.clone(), after: last.clone() })
         }
         _ => State::Pending,
     }
@@ -183,12 +174,8 @@ impl HeldBecause {
 impl fmt::Display for HeldBecause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
-            Self::NeedsCommunity => {
-                "it needs TimescaleDB's community edition, and the database is not known to run it"
-            }
-            Self::NeedsNoLogicalReplica => {
-                "it would break logical replication, and the cluster has a logical replica"
-            }
+            Self::NeedsCommunity => "it needs TimescaleDB's community edition, and the database is not known to run it",
+            Self::NeedsNoLogicalReplica => "it would break logical replication, and the cluster has a logical replica",
         })
     }
 }
@@ -225,11 +212,7 @@ impl Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Changed {
-                id,
-                recorded,
-                found,
-            } => write!(
+            Self::Changed { id, recorded, found } => write!(
                 f,
                 "{id} was changed after it had been applied: recorded with checksum {}, now {}",
                 short(recorded),
@@ -238,10 +221,9 @@ impl fmt::Display for Refusal {
             Self::Missing { id } => {
                 write!(f, "{id} was applied, and the pack no longer has it")
             }
-            Self::OutOfOrder { id, after } => write!(
-                f,
-                "{id} was never applied, and {after} already is: a new migration needs a higher number"
-            ),
+            Self::OutOfOrder { id, after } => {
+                write!(f, "{id} was never applied, and {after} already is: a new migration needs a higher number")
+            }
         }
     }
 }

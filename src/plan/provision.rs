@@ -128,12 +128,7 @@ pub fn spec(wanted: &Wanted<'_>, node: &DesiredNode) -> NodeSpec {
         seat: node.seat,
         port: node.port,
         bind: wanted.desired.bind,
-        settings: wanted
-            .desired
-            .settings
-            .iter()
-            .map(|setting| format!("{}={}", setting.name, setting.value))
-            .collect(),
+        settings: wanted.desired.settings.iter().map(|setting| format!("{}={}", setting.name, setting.value)).collect(),
     }
 }
 

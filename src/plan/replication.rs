@@ -42,9 +42,12 @@ pub fn stages(
             Seen::Unknown { .. } => return awaiting(nodes, primary, holds),
         },
         Some(Inside::Later) | None => {
-            let is_starting = provisioned.steps.side_by_side.iter().flatten().any(
-                |step| matches!(step, Step::StartNode { node } if node == primary),
-            );
+            let is_starting = provisioned
+                .steps
+                .side_by_side
+                .iter()
+                .flatten()
+                .any(|step| matches!(step, Step::StartNode { node } if node == primary));
             return if is_starting { out } else { awaiting(nodes, primary, holds) };
         }
     };
@@ -98,17 +101,10 @@ struct PublicationPlan {
     after: Option<PublicationSeen>,
 }
 
-fn publication(
-    wanted: &Wanted<'_>,
-    primary: &NodeName,
-    source: Source<'_>,
-    holds: &mut Vec<Hold>,
-) -> PublicationPlan {
+fn publication(wanted: &Wanted<'_>, primary: &NodeName, source: Source<'_>, holds: &mut Vec<Hold>) -> PublicationPlan {
     let there = source.database.and_then(|database| database.publication.as_ref());
     let schemas = match wanted.packs {
-        Some(packs) => {
-            scope::with_chunk_schemas(&scope::schemas(wanted.desired, packs), packs, source.database)
-        }
+        Some(packs) => scope::with_chunk_schemas(&scope::schemas(wanted.desired, Some(packs)), packs, source.database),
         // Whoever applies no packs does not know what they publish: keep what is published.
         None => there.map(|publication| publication.schemas.clone()).unwrap_or_default(),
     };
@@ -227,18 +223,15 @@ impl Subscriber<'_> {
         if !mirror.chunks.is_empty() {
             lanes.on_replica.push(Step::MirrorChunks { node: name.clone(), chunks: mirror.chunks });
         }
-        holds.extend(
-            missing.iter().map(|table| Hold::new(name.as_str(), Reason::MissingOnReplica((*table).clone()))),
-        );
+        holds.extend(missing.iter().map(|table| Hold::new(name.as_str(), Reason::MissingOnReplica((*table).clone()))));
         match &ours.subscription {
             // Subscribing to a table that is not here would fail as a whole.
             None if !missing.is_empty() || mirror.is_incomplete => {}
             None => lanes.subscribe(self.primary, name, slot.is_some()),
             Some(subscription) => {
                 let mut hold = |reason| holds.push(Hold::new(name.as_str(), reason));
-                let is_there = |table: &&TableName| {
-                    ours.tables.contains_key(*table) || theirs.chunks.contains_key(*table)
-                };
+                let is_there =
+                    |table: &&TableName| ours.tables.contains_key(*table) || theirs.chunks.contains_key(*table);
                 let unsubscribed =
                     publication.members.iter().filter(is_there).any(|table| !subscription.tables.contains_key(table));
                 let copying = subscription.tables.values().filter(|state| **state != 'r').count();

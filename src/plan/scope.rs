@@ -8,11 +8,12 @@ use crate::model::observed::DatabaseSeen;
 use crate::model::pack::Pack;
 
 /// The schemas whose tables are to be published, chunk schemas not counted: those the configuration names, else those
-/// the packs publish, else `public`.
-pub fn schemas(desired: &Desired, packs: &[Pack]) -> BTreeSet<Ident> {
+/// the packs publish, else `public`. Whoever does not know the packs (`None`) goes by what is published already.
+pub fn schemas(desired: &Desired, packs: Option<&[Pack]>) -> BTreeSet<Ident> {
     if let Some(schemas) = &desired.publication.schemas {
         return schemas.iter().cloned().collect();
     }
+    let Some(packs) = packs else { return BTreeSet::new() };
     let published: BTreeSet<Ident> = packs.iter().flat_map(|pack| pack.published.iter().cloned()).collect();
     if published.is_empty() { BTreeSet::from([Ident::new("public").expect("valid")]) } else { published }
 }

@@ -27,10 +27,8 @@ pub fn nodes(desired: &Desired, observed: &Observed) -> Vec<DesiredNode> {
 /// # Errors
 /// A hold when two nodes claim the same epoch, or when making a new primary would put replicas' data at risk.
 pub fn primary(nodes: &[DesiredNode], observed: &Observed) -> Result<NodeName, Hold> {
-    let mut writers: Vec<(u64, &NodeName)> = nodes
-        .iter()
-        .filter_map(|node| Some((writer_epoch(observed.nodes.get(&node.name)?)?, &node.name)))
-        .collect();
+    let mut writers: Vec<(u64, &NodeName)> =
+        nodes.iter().filter_map(|node| Some((writer_epoch(observed.nodes.get(&node.name)?)?, &node.name))).collect();
     writers.sort();
     match writers.as_slice() {
         [.., (second, other), (first, name)] if first == second => {
@@ -40,10 +38,8 @@ pub fn primary(nodes: &[DesiredNode], observed: &Observed) -> Result<NodeName, H
         [] => {}
     }
 
-    let node = nodes
-        .iter()
-        .find(|node| node.seat == Seat::Primary)
-        .expect("config::resolve gives every cluster a primary");
+    let node =
+        nodes.iter().find(|node| node.seat == Seat::Primary).expect("config::resolve gives every cluster a primary");
     let is_gone = observed.nodes.get(&node.name).is_none_or(|seen| seen.volume.is_absent());
     let survivor = nodes.iter().find(|other| {
         other.name != node.name && observed.nodes.get(&other.name).is_some_and(|seen| seen.volume.is_present())

@@ -131,7 +131,11 @@ impl ServerRow {
             timeline: self.timeline,
             lsn: self.lsn.unwrap_or_default(),
             postgres_major: self.postgres_major,
-            roles: self.roles.into_iter().map(|(role, digest)| Ok((idents(role)?, digest))).collect::<Result<_, _>>()?,
+            roles: self
+                .roles
+                .into_iter()
+                .map(|(role, digest)| Ok((idents(role)?, digest)))
+                .collect::<Result<_, _>>()?,
             slots: self
                 .slots
                 .into_iter()
@@ -180,9 +184,9 @@ impl DatabaseRow {
                 _ => Edition::Apache,
             }),
             catalog: self.catalog,
-            seat: self.seat.and_then(|row| {
-                Some(SeatRow { node: row.node, seat: Seat::from_word(&row.seat)?, epoch: row.epoch })
-            }),
+            seat: self
+                .seat
+                .and_then(|row| Some(SeatRow { node: row.node, seat: Seat::from_word(&row.seat)?, epoch: row.epoch })),
             migrations: self
                 .migrations
                 .into_iter()

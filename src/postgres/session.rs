@@ -38,14 +38,14 @@ pub enum PostgresError {
         address: String,
     },
     /// The server said no to a statement.
-    #[error("cannot {doing} on {node}: {}", describe(source))]
+    #[error("cannot {doing} on {node}: {}", describe(answer))]
     Statement {
         /// What was tried.
         doing: String,
         /// Which node.
         node: String,
-        /// Its answer.
-        source: tokio_postgres::Error,
+        /// Its answer; part of the message, so not a source as well.
+        answer: tokio_postgres::Error,
     },
     /// The answer of an observation was not as expected.
     #[error("cannot read what {node} says about itself: {because}")]
@@ -89,7 +89,8 @@ impl PostgresError {
     /// The SQLSTATE, when the server answered.
     pub fn code(&self) -> Option<&SqlState> {
         match self {
-            Self::Unreachable { source, .. } | Self::Statement { source, .. } => source.code(),
+            Self::Unreachable { source, .. } => source.code(),
+            Self::Statement { answer, .. } => answer.code(),
             Self::Silent { .. } | Self::Unexpected { .. } => None,
         }
     }
@@ -179,7 +180,7 @@ impl Session {
     }
 
     /// The error of a statement on this node.
-    pub fn failed(&self, doing: &str, source: tokio_postgres::Error) -> PostgresError {
-        PostgresError::Statement { doing: doing.to_owned(), node: self.node.to_string(), source }
+    pub fn failed(&self, doing: &str, answer: tokio_postgres::Error) -> PostgresError {
+        PostgresError::Statement { doing: doing.to_owned(), node: self.node.to_string(), answer }
     }
 }

@@ -75,7 +75,10 @@ pub async fn create_roles(session: &Session, verifiers: &Verifiers) -> Result<()
 pub async fn verifiers(session: &Session, roles: &[&str]) -> Result<Verifiers, PostgresError> {
     let rows = session
         .client()
-        .query("select rolname::text, rolpassword from pg_authid where rolname = any ($1) and rolpassword is not null", &[&roles])
+        .query(
+            "select rolname::text, rolpassword from pg_authid where rolname = any ($1) and rolpassword is not null",
+            &[&roles],
+        )
         .await
         .map_err(|source| session.failed("read the password verifiers", source))?;
     Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
@@ -118,7 +121,7 @@ pub async fn apply_migration(
     let id = &migration.id;
     let doing = format!("apply migration {id}");
     let node = session.node.to_string();
-    let failed = |source| PostgresError::Statement { doing: doing.clone(), node: node.clone(), source };
+    let failed = |answer| PostgresError::Statement { doing: doing.clone(), node: node.clone(), answer };
     let transaction = session.client_mut().transaction().await.map_err(failed)?;
     // A migration may take as long as it takes.
     transaction.batch_execute("set local statement_timeout = 0").await.map_err(failed)?;
@@ -140,10 +143,8 @@ pub async fn apply_migration(
         .await
         .map_err(failed)?;
     let published: Vec<&str> = context.published.iter().map(Ident::as_str).collect();
-    let rows = transaction
-        .query(include_str!("../../sql/setup/without_identity.sql"), &[&published])
-        .await
-        .map_err(failed)?;
+    let rows =
+        transaction.query(include_str!("../../sql/setup/without_identity.sql"), &[&published]).await.map_err(failed)?;
     if !rows.is_empty() {
         let tables = rows.iter().map(|row| row.get(0)).collect();
         return Err(MigrationError::NoReplicaIdentity { id: id.to_string(), tables });

@@ -39,19 +39,11 @@ pub fn load(refs: &[PackRef]) -> Result<Vec<Pack>, PackError> {
             continue;
         };
         if let Some(first) = places.insert(pack.name.clone(), files.place.clone()) {
-            problems.push(PackProblem::NameTaken {
-                name: pack.name.clone(),
-                first,
-                second: files.place,
-            });
+            problems.push(PackProblem::NameTaken { name: pack.name.clone(), first, second: files.place });
         }
         packs.push(pack);
     }
-    if problems.is_empty() {
-        Ok(packs)
-    } else {
-        Err(PackError { problems })
-    }
+    if problems.is_empty() { Ok(packs) } else { Err(PackError { problems }) }
 }
 
 fn read(files: &Files, problems: &mut Vec<PackProblem>) -> Option<Pack> {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::error::in_one_line;
 use crate::execute::{AgentParts, Event, Executor};
 use crate::observe::observe;
 use crate::plan::hold::Hold;
@@ -54,7 +55,7 @@ pub async fn run(site: &Site) -> std::io::Result<()> {
 
 /// One pass: look, plan, keep to the remit, execute. Returns what is held.
 async fn pass(site: &Site) -> Result<Vec<Hold>, String> {
-    let observed = observe(site, None).await.map_err(|error| chain(&error))?;
+    let observed = observe(site, None).await.map_err(|error| in_one_line(&error))?;
     let wanted = Wanted { desired: &site.desired, packs: None, agent: None };
     let plan = remit::agent(plan::plan(&wanted, &observed));
     if plan.steps().next().is_none() {
@@ -67,10 +68,9 @@ async fn pass(site: &Site) -> Result<Vec<Hold>, String> {
     // Held to the end of the pass. Without a primary that answers there is nothing to collide on.
     let _lock = match primary {
         Some(node) => {
-            let target = site
-                .target(&node.name, node.port, &site.desired.database)
-                .map_err(|error| chain(&error))?;
-            match lock::try_lock(&target).await.map_err(|error| chain(&error))? {
+            let target =
+                site.target(&node.name, node.port, &site.desired.database).map_err(|error| in_one_line(&error))?;
+            match lock::try_lock(&target).await.map_err(|error| in_one_line(&error))? {
                 Some(lock) => Some(lock),
                 None => return Ok(plan.holds),
             }
@@ -85,16 +85,6 @@ async fn pass(site: &Site) -> Result<Vec<Hold>, String> {
     Executor::new(site, &[], AgentParts::default(), &observed)
         .run(&plan, &listener)
         .await
-        .map_err(|error| chain(&error))?;
+        .map_err(|error| in_one_line(&error))?;
     Ok(plan.holds)
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

@@ -34,11 +34,7 @@ pub struct Goal<'a> {
 impl<'a> Goal<'a> {
     /// The same for the planner.
     pub fn wanted(&self, site: &'a Site) -> Wanted<'a> {
-        Wanted {
-            desired: &site.desired,
-            packs: Some(self.packs),
-            agent: self.agent.map(|(_, digest)| digest),
-        }
+        Wanted { desired: &site.desired, packs: Some(self.packs), agent: self.agent.map(|(_, digest)| digest) }
     }
 }
 

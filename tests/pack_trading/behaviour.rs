@@ -40,38 +40,26 @@ pub async fn rows_without_an_id_of_their_own_get_one(client: &Client) -> Result<
     .await
 }
 
-pub async fn the_queries_of_the_guide_run_on_an_empty_database(
-    client: &Client,
-) -> Result<(), Failure> {
+pub async fn the_queries_of_the_guide_run_on_an_empty_database(client: &Client) -> Result<(), Failure> {
     for from in [
         "monitoring.validate_ohlc_data()",
         "monitoring.check_data_freshness()",
         "analytics.dual_ticker_summary",
         "analytics.nvda_msft_correlation",
     ] {
-        expect(
-            client,
-            &format!("select count(*)::text from {from}"),
-            &["0"],
-        )
-        .await?;
+        expect(client, &format!("select count(*)::text from {from}"), &["0"]).await?;
     }
     Ok(())
 }
 
-pub async fn the_query_of_the_guide_sums_up_what_was_loaded(
-    client: &Client,
-) -> Result<(), Failure> {
+pub async fn the_query_of_the_guide_sums_up_what_was_loaded(client: &Client) -> Result<(), Failure> {
     sound_bars(client).await?;
     expect(
         client,
         "select concat_ws(' ', symbol, count(*), min(timestamp) at time zone 'UTC',
                                max(timestamp) at time zone 'UTC', sum(volume))
          from trading.market_data group by symbol order by symbol",
-        &[
-            "MSFT 2 2026-03-02 14:30:00 2026-03-02 14:31:00 200",
-            "NVDA 2 2026-03-02 14:30:00 2026-03-02 14:31:00 200",
-        ],
+        &["MSFT 2 2026-03-02 14:30:00 2026-03-02 14:31:00 200", "NVDA 2 2026-03-02 14:30:00 2026-03-02 14:31:00 200"],
     )
     .await
 }
@@ -161,12 +149,7 @@ pub async fn freshness_tells_fresh_stale_and_future(client: &Client) -> Result<(
         client,
         "select concat_ws(' ', symbol, extract(epoch from age)::int / 3600, status)
          from monitoring.check_data_freshness()",
-        &[
-            "AAPL 0 fresh",
-            "INTC 25 stale",
-            "MSFT -1 future",
-            "NVDA 24 fresh",
-        ],
+        &["AAPL 0 fresh", "INTC 25 stale", "MSFT -1 future", "NVDA 24 fresh"],
     )
     .await?;
     expect(
@@ -192,11 +175,7 @@ pub async fn the_daily_summary_is_that_of_the_hand(client: &Client) -> Result<()
         client,
         "select concat_ws(' ', (day at time zone 'UTC')::date, symbol, open, high, low, close, volume, bars)
          from analytics.dual_ticker_summary order by day, symbol",
-        &[
-            "2026-03-02 MSFT 5 6 4 5.5 7 1",
-            "2026-03-02 NVDA 10 16 9.5 14.5 60 3",
-            "2026-03-03 NVDA 15 15 15 15 1 1",
-        ],
+        &["2026-03-02 MSFT 5 6 4 5.5 7 1", "2026-03-02 NVDA 10 16 9.5 14.5 60 3", "2026-03-03 NVDA 15 15 15 15 1 1"],
     )
     .await
 }
@@ -244,9 +223,7 @@ pub async fn series_that_move_alike_correlate_fully(client: &Client) -> Result<(
     .await
 }
 
-pub async fn series_that_move_against_each_other_correlate_inversely(
-    client: &Client,
-) -> Result<(), Failure> {
+pub async fn series_that_move_against_each_other_correlate_inversely(client: &Client) -> Result<(), Failure> {
     closes(client, "100 + (n * 7) % 11", "200 - (n * 7) % 11", 40).await?;
     expect(
         client,
@@ -257,25 +234,15 @@ pub async fn series_that_move_against_each_other_correlate_inversely(
     .await
 }
 
-pub async fn series_that_grow_steadily_have_no_correlation_of_returns(
-    client: &Client,
-) -> Result<(), Failure> {
+pub async fn series_that_grow_steadily_have_no_correlation_of_returns(client: &Client) -> Result<(), Failure> {
     closes(client, "100 * 1.01 ^ n", "300 * 1.02 ^ n", 10).await?;
-    expect(
-        client,
-        "select correlation::text from analytics.nvda_msft_correlation order by day desc limit 1",
-        &["null"],
-    )
-    .await
+    expect(client, "select correlation::text from analytics.nvda_msft_correlation order by day desc limit 1", &["null"])
+        .await
 }
 
 pub async fn days_on_which_one_did_not_trade_are_left_out(client: &Client) -> Result<(), Failure> {
     closes(client, "100 + n", "50 + n * n", 5).await?;
-    run(
-        client,
-        "delete from trading.market_data where symbol = 'MSFT' and timestamp = '2026-01-07 21:00Z'",
-    )
-    .await?;
+    run(client, "delete from trading.market_data where symbol = 'MSFT' and timestamp = '2026-01-07 21:00Z'").await?;
     expect(
         client,
         "select concat_ws(' ', nvda_close, msft_close, round(nvda_return, 4), round(msft_return, 4))
@@ -294,12 +261,7 @@ pub async fn nothing_depends_on_the_search_path(client: &Client) -> Result<(), F
         ("analytics.dual_ticker_summary", "2"),
         ("analytics.nvda_msft_correlation", "1"),
     ] {
-        expect(
-            client,
-            &format!("select count(*)::text from {from}"),
-            &[rows],
-        )
-        .await?;
+        expect(client, &format!("select count(*)::text from {from}"), &[rows]).await?;
     }
     Ok(())
 }

@@ -4,9 +4,7 @@ use tokio_postgres::Client;
 
 use super::{Failure, expect, run};
 
-pub async fn hypertables_have_their_intervals_and_the_packs_chunk_schema(
-    client: &Client,
-) -> Result<(), Failure> {
+pub async fn hypertables_have_their_intervals_and_the_packs_chunk_schema(client: &Client) -> Result<(), Failure> {
     expect(
         client,
         "select concat_ws(' ', d.hypertable_name, d.column_name, d.time_interval, h.associated_schema_name)
@@ -24,9 +22,7 @@ pub async fn hypertables_have_their_intervals_and_the_packs_chunk_schema(
     .await
 }
 
-pub async fn columns_come_in_the_order_in_which_feeds_write_them(
-    client: &Client,
-) -> Result<(), Failure> {
+pub async fn columns_come_in_the_order_in_which_feeds_write_them(client: &Client) -> Result<(), Failure> {
     expect(
         client,
         "select table_name || ': ' || string_agg(column_name, ', ' order by ordinal_position)
@@ -72,14 +68,8 @@ pub async fn every_table_and_chunk_has_a_replica_identity(client: &Client) -> Re
     .await
 }
 
-pub async fn a_new_chunk_is_published_by_its_schema_at_once(
-    client: &Client,
-) -> Result<(), Failure> {
-    run(
-        client,
-        "create publication pack_check for tables in schema trading, trading_chunks",
-    )
-    .await?;
+pub async fn a_new_chunk_is_published_by_its_schema_at_once(client: &Client) -> Result<(), Failure> {
+    run(client, "create publication pack_check for tables in schema trading, trading_chunks").await?;
     one_chunk_each(client).await?;
     expect(
         client,
@@ -93,14 +83,9 @@ pub async fn a_new_chunk_is_published_by_its_schema_at_once(
     .await
 }
 
-pub async fn compression_is_that_of_the_guide_where_it_was_applied(
-    client: &Client,
-) -> Result<(), Failure> {
+pub async fn compression_is_that_of_the_guide_where_it_was_applied(client: &Client) -> Result<(), Failure> {
     let is_compressed = client
-        .query_one(
-            "select coalesce(bool_or(compression_enabled), false) from timescaledb_information.hypertables",
-            &[],
-        )
+        .query_one("select coalesce(bool_or(compression_enabled), false) from timescaledb_information.hypertables", &[])
         .await?
         .get::<_, bool>(0);
     if !is_compressed {
@@ -110,12 +95,7 @@ pub async fn compression_is_that_of_the_guide_where_it_was_applied(
         client,
         "select hypertable_name || ' ' || (config ->> 'compress_after')::interval
          from timescaledb_information.jobs where proc_name = 'policy_compression' order by 1",
-        &[
-            "data_quality_reports 30 days",
-            "market_data 7 days",
-            "orders 7 days",
-            "positions 1 day",
-        ],
+        &["data_quality_reports 30 days", "market_data 7 days", "orders 7 days", "positions 1 day"],
     )
     .await?;
     expect(

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use bollard::Docker;
 use bollard::models::{ContainerCreateBody, HostConfig, PortBinding};
 use bollard::query_parameters::{
-    CreateContainerOptions, InspectContainerOptions, ListContainersOptionsBuilder,
-    ListImagesOptionsBuilder, RemoveContainerOptionsBuilder, StartContainerOptions,
+    CreateContainerOptions, InspectContainerOptions, ListContainersOptionsBuilder, ListImagesOptionsBuilder,
+    RemoveContainerOptionsBuilder, StartContainerOptions,
 };
 use tokio_postgres::{Client, Config, NoTls};
 
@@ -33,10 +33,7 @@ impl Server {
     /// Starts it, without waiting for its first answer.
     pub async fn start() -> Self {
         let docker = Docker::connect_with_defaults().expect("Docker is set up on this machine");
-        docker
-            .ping()
-            .await
-            .expect("this test needs a Docker engine, and none answers");
+        docker.ping().await.expect("this test needs a Docker engine, and none answers");
         let image = image(&docker).await;
         let run = random_hex();
         let password = random_hex();
@@ -48,30 +45,16 @@ impl Server {
             host_config: Some(HostConfig {
                 port_bindings: Some(HashMap::from([(
                     PORT.to_owned(),
-                    Some(vec![PortBinding {
-                        host_ip: Some("127.0.0.1".to_owned()),
-                        host_port: Some(String::new()),
-                    }]),
+                    Some(vec![PortBinding { host_ip: Some("127.0.0.1".to_owned()), host_port: Some(String::new()) }]),
                 )])),
                 ..HostConfig::default()
             }),
             ..ContainerCreateBody::default()
         };
-        let id = docker
-            .create_container(None::<CreateContainerOptions>, body)
-            .await
-            .expect("creating the container")
-            .id;
-        let server = Self {
-            docker,
-            run,
-            id,
-            password,
-        };
-        let started = server
-            .docker
-            .start_container(&server.id, None::<StartContainerOptions>)
-            .await;
+        let id =
+            docker.create_container(None::<CreateContainerOptions>, body).await.expect("creating the container").id;
+        let server = Self { docker, run, id, password };
+        let started = server.docker.start_container(&server.id, None::<StartContainerOptions>).await;
         if let Err(error) = started {
             server.remove().await;
             panic!("starting the container: {error}");
@@ -110,11 +93,7 @@ impl Server {
 
     /// The published port on this machine, and the container's own address for when the engine is its neighbour.
     async fn addresses(&self) -> Vec<(String, u16)> {
-        let Ok(seen) = self
-            .docker
-            .inspect_container(&self.id, None::<InspectContainerOptions>)
-            .await
-        else {
+        let Ok(seen) = self.docker.inspect_container(&self.id, None::<InspectContainerOptions>).await else {
             return Vec::new();
         };
         let settings = seen.network_settings.unwrap_or_default();
@@ -140,24 +119,11 @@ impl Server {
     /// Removes the container and its volumes.
     pub async fn remove(&self) {
         let filters = HashMap::from([("label".to_owned(), vec![format!("{LABEL}={}", self.run)])]);
-        let list = ListContainersOptionsBuilder::new()
-            .all(true)
-            .filters(&filters)
-            .build();
-        let ours = self
-            .docker
-            .list_containers(Some(list))
-            .await
-            .expect("listing what this run made");
+        let list = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
+        let ours = self.docker.list_containers(Some(list)).await.expect("listing what this run made");
         for id in ours.into_iter().filter_map(|container| container.id) {
-            let options = RemoveContainerOptionsBuilder::new()
-                .force(true)
-                .v(true)
-                .build();
-            self.docker
-                .remove_container(&id, Some(options))
-                .await
-                .expect("removing the container");
+            let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
+            self.docker.remove_container(&id, Some(options)).await.expect("removing the container");
         }
     }
 }
@@ -167,19 +133,12 @@ async fn image(docker: &Docker) -> String {
         return image;
     }
     let options = ListImagesOptionsBuilder::new().build();
-    let images = docker
-        .list_images(Some(options))
-        .await
-        .expect("listing images");
+    let images = docker.list_images(Some(options)).await.expect("listing images");
     images
         .into_iter()
         .flat_map(|image| image.repo_tags)
         .find(|tag| tag.rsplit_once(':').map(|(repository, _)| repository) == Some(REPOSITORY))
-        .unwrap_or_else(|| {
-            panic!(
-                "this test needs an image: build {REPOSITORY}, or name one in HYPERTIDE_TEST_IMAGE"
-            )
-        })
+        .unwrap_or_else(|| panic!("this test needs an image: build {REPOSITORY}, or name one in HYPERTIDE_TEST_IMAGE"))
 }
 
 fn random_hex() -> String {

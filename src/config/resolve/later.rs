@@ -15,9 +15,7 @@ use crate::model::names::TableName;
 /// What clients use (`endpoint`), read-write and read-only.
 const ENDPOINT_PORTS: [(&str, u16); 2] = [("read_write", 5432), ("read_only", 5433)];
 
-const BACKUP_KEYS: [&str; 7] = [
-    "name", "schedule", "kind", "store", "keep", "drill", "tables",
-];
+const BACKUP_KEYS: [&str; 7] = ["name", "schedule", "kind", "store", "keep", "drill", "tables"];
 const KEEP_KEYS: [&str; 5] = ["last", "daily", "weekly", "monthly", "yearly"];
 
 /// More backups of one job than anybody keeps; beyond it a number is a slip of the finger.
@@ -25,20 +23,9 @@ const MOST_KEPT: i128 = 100_000;
 
 /// A backup that needs the key `tables`.
 const TABLES: &str = "tables";
-const KINDS: [(&str, &str); 5] = [
-    ("full", "full"),
-    ("schema", "schema"),
-    (TABLES, TABLES),
-    ("globals", "globals"),
-    ("base", "base"),
-];
-const DRILLS: [(&str, ()); 5] = [
-    ("never", ()),
-    ("always", ()),
-    ("daily", ()),
-    ("weekly", ()),
-    ("monthly", ()),
-];
+const KINDS: [(&str, &str); 5] =
+    [("full", "full"), ("schema", "schema"), (TABLES, TABLES), ("globals", "globals"), ("base", "base")];
+const DRILLS: [(&str, ()); 5] = [("never", ()), ("always", ()), ("daily", ()), ("weekly", ()), ("monthly", ())];
 const PREFERENCES: [(&str, ()); 3] = [("auto", ()), ("restart", ()), ("promote", ())];
 
 /// What remains of the keys once they are checked.
@@ -100,43 +87,35 @@ fn endpoint(entry: &Entry<'_>, later: &mut Later, problems: &mut Problems) {
 }
 
 fn backups(entry: &Entry<'_>, problems: &mut Problems) {
-    each_named(
-        entry,
-        "backups",
-        &BACKUP_KEYS,
-        problems,
-        |keys, problems| {
-            if let Some(schedule) = keys.need("schedule", problems) {
-                schedule.checked("a schedule", formats::schedule, problems);
+    each_named(entry, "backups", &BACKUP_KEYS, problems, |keys, problems| {
+        if let Some(schedule) = keys.need("schedule", problems) {
+            schedule.checked("a schedule", formats::schedule, problems);
+        }
+        if let Some(store) = keys.need("store", problems) {
+            store.checked("a store", formats::store, problems);
+        }
+        let kind = keys.get("kind").and_then(|entry| entry.choice(&KINDS, problems));
+        match (keys.get(TABLES), kind) {
+            (None, Some(TABLES)) => {
+                keys.need(TABLES, problems);
             }
-            if let Some(store) = keys.need("store", problems) {
-                store.checked("a store", formats::store, problems);
-            }
-            let kind = keys
-                .get("kind")
-                .and_then(|entry| entry.choice(&KINDS, problems));
-            match (keys.get(TABLES), kind) {
-                (None, Some(TABLES)) => {
-                    keys.need(TABLES, problems);
+            (Some(tables), Some(TABLES)) => {
+                for table in tables.list("tables", problems).unwrap_or_default() {
+                    table.checked("a table", table_name, problems);
                 }
-                (Some(tables), Some(TABLES)) => {
-                    for table in tables.list("tables", problems).unwrap_or_default() {
-                        table.checked("a table", table_name, problems);
-                    }
-                }
-                (Some(tables), _) => {
-                    tables.refuse(problems, "only means something with `kind: tables`");
-                }
-                (None, _) => {}
             }
-            if let Some(keep) = keys.get("keep") {
-                kept(keep, problems);
+            (Some(tables), _) => {
+                tables.refuse(problems, "only means something with `kind: tables`");
             }
-            if let Some(drill) = keys.get("drill") {
-                drill.choice(&DRILLS, problems);
-            }
-        },
-    );
+            (None, _) => {}
+        }
+        if let Some(keep) = keys.get("keep") {
+            kept(keep, problems);
+        }
+        if let Some(drill) = keys.get("drill") {
+            drill.choice(&DRILLS, problems);
+        }
+    });
 }
 
 fn kept(entry: &Entry<'_>, problems: &mut Problems) {
@@ -144,9 +123,7 @@ fn kept(entry: &Entry<'_>, problems: &mut Problems) {
         return;
     };
     let given = KEEP_KEYS.iter().filter_map(|name| keys.get(name));
-    let numbers: Vec<_> = given
-        .map(|entry| entry.number(&(0..=MOST_KEPT), problems))
-        .collect();
+    let numbers: Vec<_> = given.map(|entry| entry.number(&(0..=MOST_KEPT), problems)).collect();
     // A wrong number may have meant to keep something; an empty or all-zero policy certainly keeps nothing.
     if numbers.iter().all(|number| *number == Some(0)) {
         entry.refuse(problems, "keeps no backup at all");
@@ -194,11 +171,7 @@ fn jobs(entry: &Entry<'_>, problems: &mut Problems) {
         }
         if let Some(sql) = keys.need("sql", problems) {
             let checked = |text: &str| {
-                if text.trim().is_empty() {
-                    Err("there is no statement in it")
-                } else {
-                    Ok(())
-                }
+                if text.trim().is_empty() { Err("there is no statement in it") } else { Ok(()) }
             };
             sql.checked("SQL", checked, problems);
         }
@@ -210,14 +183,10 @@ fn metrics(entry: &Entry<'_>, later: &mut Later, problems: &mut Problems) {
         return;
     };
     let checked = |text: &str| {
-        text.parse::<SocketAddr>()
-            .ok()
-            .map(|address| address.port())
-            .filter(|port| *port > 0)
-            .ok_or_else(|| {
-                let text = text.escape_debug();
-                format!("`{text}` is no address and port such as `127.0.0.1:9187`")
-            })
+        text.parse::<SocketAddr>().ok().map(|address| address.port()).filter(|port| *port > 0).ok_or_else(|| {
+            let text = text.escape_debug();
+            format!("`{text}` is no address and port such as `127.0.0.1:9187`")
+        })
     };
     if let Some(listen) = keys.get("listen") {
         let port = listen.checked("an address and port", checked, problems);
@@ -248,8 +217,7 @@ fn each_named(
 }
 
 fn table_name(text: &str) -> Result<TableName, String> {
-    let (schema, table) = text
-        .split_once('.')
-        .ok_or_else(|| format!("`{}` lacks its schema: `schema.table`", text.escape_debug()))?;
+    let (schema, table) =
+        text.split_once('.').ok_or_else(|| format!("`{}` lacks its schema: `schema.table`", text.escape_debug()))?;
     TableName::new(schema, table).map_err(|error| error.to_string())
 }

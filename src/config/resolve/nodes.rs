@@ -17,28 +17,15 @@ const PRIMARY: &str = "primary-1";
 const PRIMARY_PORT: u16 = 5434;
 
 /// The nodes of the cluster, and their ports.
-pub fn resolve(
-    file: &Fields<'_>,
-    mode: Mode,
-    problems: &mut Problems,
-) -> (Vec<DesiredNode>, Vec<Claim<u16>>) {
+pub fn resolve(file: &Fields<'_>, mode: Mode, problems: &mut Problems) -> (Vec<DesiredNode>, Vec<Claim<u16>>) {
     let keys = file.within("nodes", &["primary", "replicas"], problems);
     let mut seats = Seats::default();
 
     let primary = keys.within("primary", &["name", "port", "url"], problems);
     if let Some(url) = primary.get("url") {
-        url.refuse(
-            problems,
-            "a database outside Docker is not supported by this version",
-        );
+        url.refuse(problems, "a database outside Docker is not supported by this version");
     }
-    seats.add(
-        &primary,
-        Seat::Primary,
-        PRIMARY,
-        Some(PRIMARY_PORT),
-        problems,
-    );
+    seats.add(&primary, Seat::Primary, PRIMARY, Some(PRIMARY_PORT), problems);
 
     let replicas = match keys.get("replicas") {
         None => vec![Fields::none(&format!("{}[0]", keys.path("replicas")))],
@@ -50,13 +37,8 @@ pub fn resolve(
             .collect(),
     };
     for (position, replica) in (1_usize..).zip(&replicas) {
-        let mode = replica
-            .get("replication")
-            .and_then(|entry| entry.choice(&MODES, problems))
-            .unwrap_or(mode);
-        let port = u16::try_from(position)
-            .ok()
-            .and_then(|position| PRIMARY_PORT.checked_add(position));
+        let mode = replica.get("replication").and_then(|entry| entry.choice(&MODES, problems)).unwrap_or(mode);
+        let port = u16::try_from(position).ok().and_then(|position| PRIMARY_PORT.checked_add(position));
         let name = format!("replica-{position}");
         seats.add(replica, Seat::Replica(mode), &name, port, problems);
     }
@@ -94,12 +76,10 @@ impl Seats {
             None => default_port,
         };
         if let Some(name) = &name {
-            self.names
-                .push(Claim::of_key(keys.path("name"), given_name, name.clone()));
+            self.names.push(Claim::of_key(keys.path("name"), given_name, name.clone()));
         }
         if let Some(port) = port {
-            self.ports
-                .push(Claim::of_key(keys.path("port"), given_port, port));
+            self.ports.push(Claim::of_key(keys.path("port"), given_port, port));
         }
         // A node with a mistake still counts: what is needed for the number of replicas depends on it.
         self.nodes.push(DesiredNode {

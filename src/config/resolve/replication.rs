@@ -10,10 +10,7 @@ use crate::model::desired::PublicationChoice;
 use crate::model::names::Ident;
 
 /// The words for a mode.
-pub const MODES: [(&str, Mode); 2] = [
-    (Mode::Logical.word(), Mode::Logical),
-    (Mode::Physical.word(), Mode::Physical),
-];
+pub const MODES: [(&str, Mode); 2] = [(Mode::Logical.word(), Mode::Logical), (Mode::Physical.word(), Mode::Physical)];
 
 const PUBLICATION: &str = "trading_data_pub";
 
@@ -29,31 +26,20 @@ pub struct Replication {
 
 /// Reads `replication`.
 pub fn resolve(file: &Fields<'_>, problems: &mut Problems) -> Replication {
-    let keys = file.within(
-        "replication",
-        &["mode", "publication", "synchronous"],
-        problems,
-    );
+    let keys = file.within("replication", &["mode", "publication", "synchronous"], problems);
     let publication = keys.within("publication", &["name", "schemas"], problems);
     Replication {
-        mode: keys
-            .get("mode")
-            .and_then(|entry| entry.choice(&MODES, problems))
-            .unwrap_or(Mode::Logical),
+        mode: keys.get("mode").and_then(|entry| entry.choice(&MODES, problems)).unwrap_or(Mode::Logical),
         publication: PublicationChoice {
             name: publication
                 .get("name")
                 .and_then(|entry| entry.checked("a name", Ident::new, problems))
                 .unwrap_or_else(|| Ident::new(PUBLICATION).expect("the default is valid")),
-            schemas: publication
-                .get("schemas")
-                .map(|entry| schemas(entry, problems)),
+            schemas: publication.get("schemas").map(|entry| schemas(entry, problems)),
         },
         is_synchronous: keys
             .get("synchronous")
-            .and_then(|entry| {
-                entry.choice(&[("off", false), ("on", true), ("quorum", true)], problems)
-            })
+            .and_then(|entry| entry.choice(&[("off", false), ("on", true), ("quorum", true)], problems))
             .unwrap_or(false),
     }
 }
@@ -87,9 +73,7 @@ fn publishable(text: &str) -> Result<Ident, String> {
             "`{text}` holds catalog rows, which must never replicate: each node's catalog describes that node alone"
         ))
     } else if text == "hypertide" {
-        Err(format!(
-            "`{text}` holds what each node knows of itself, which must never replicate"
-        ))
+        Err(format!("`{text}` holds what each node knows of itself, which must never replicate"))
     } else {
         Ok(ident)
     }

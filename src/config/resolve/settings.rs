@@ -13,36 +13,18 @@ use crate::model::desired::Setting;
 
 /// Settings that hypertide depends on, grouped by the reason.
 const OWNED: [(&[&str], &str); 11] = [
-    (
-        &["wal_level"],
-        "every node must be able to feed a logical replica",
-    ),
+    (&["wal_level"], "every node must be able to feed a logical replica"),
     (
         &["listen_addresses", "port", "unix_socket_directories"],
         "containers and health checks reach the server there; set `nodes.*.port` and `bind` for the host",
     ),
     (
-        &[
-            "data_directory",
-            "config_file",
-            "hba_file",
-            "ident_file",
-            "external_pid_file",
-        ],
+        &["data_directory", "config_file", "hba_file", "ident_file", "external_pid_file"],
         "hypertide lays out the data volume and writes the access rules",
     ),
-    (
-        &["shared_preload_libraries"],
-        "TimescaleDB must be preloaded, by its image's own version",
-    ),
-    (
-        &["password_encryption"],
-        "every node stores the same SCRAM verifiers",
-    ),
-    (
-        &["hot_standby"],
-        "a standby that refuses connections can be neither observed nor promoted",
-    ),
+    (&["shared_preload_libraries"], "TimescaleDB must be preloaded, by its image's own version"),
+    (&["password_encryption"], "every node stores the same SCRAM verifiers"),
+    (&["hot_standby"], "a standby that refuses connections can be neither observed nor promoted"),
     (
         &[
             "primary_conninfo",
@@ -53,10 +35,7 @@ const OWNED: [(&[&str], &str); 11] = [
         ],
         "hypertide points replicas at whichever node is the primary",
     ),
-    (
-        &["synchronous_standby_names"],
-        "it follows the replicas; use `replication.synchronous`",
-    ),
+    (&["synchronous_standby_names"], "it follows the replicas; use `replication.synchronous`"),
     (
         &[
             "default_transaction_read_only",
@@ -67,23 +46,14 @@ const OWNED: [(&[&str], &str); 11] = [
         ],
         "hypertide changes it while it runs, and the command line would override that",
     ),
-    (
-        &["logging_collector", "log_destination"],
-        "`hypertide logs` reads the container's own output",
-    ),
-    (
-        &["fsync", "full_page_writes"],
-        "a crashed primary is restarted on its volume, which only these keep intact",
-    ),
+    (&["logging_collector", "log_destination"], "`hypertide logs` reads the container's own output"),
+    (&["fsync", "full_page_writes"], "a crashed primary is restarted on its volume, which only these keep intact"),
 ];
 
 /// Whole families of settings, by how their names begin.
 const OWNED_FAMILIES: [(&str, &str); 2] = [
     ("ssl", "hypertide provides the certificates"),
-    (
-        "recovery_",
-        "recovery belongs to restores, which set it themselves",
-    ),
+    ("recovery_", "recovery belongs to restores, which set it themselves"),
 ];
 
 /// The settings of the cluster; the laptop's when `preset` is not given.
@@ -106,10 +76,7 @@ pub fn resolve(entry: Option<&Entry<'_>>, demand: Demand, problems: &mut Problem
         }
         Some(entry) => entry.expected(problems, "laptop, cloud or a map of settings"),
     }
-    let values: BTreeMap<String, String> = own
-        .iter()
-        .map(|(name, (text, _))| (name.clone(), text.clone()))
-        .collect();
+    let values: BTreeMap<String, String> = own.iter().map(|(name, (text, _))| (name.clone(), text.clone())).collect();
     for floor in presets::floors(demand, &values) {
         if let Some((text, entry)) = own.get(floor.name) {
             hold_to(&floor, text, entry, problems);
@@ -124,8 +91,7 @@ fn own_value(name: &str, entry: &Entry<'_>, problems: &mut Problems) -> Option<S
     let is_first = |c: char| c.is_ascii_lowercase() || c == '_';
     if !name.starts_with(is_first) || !name.chars().all(is_inner) {
         let lower = name.to_lowercase().replace('-', "_");
-        let help = (lower != name && lower.chars().all(is_inner))
-            .then(|| format!("did you mean `{lower}`?"));
+        let help = (lower != name && lower.chars().all(is_inner)).then(|| format!("did you mean `{lower}`?"));
         entry.refuse_and_help(problems, "no setting name: a-z, 0-9, `_` and `.`", help);
         return None;
     }
@@ -157,26 +123,16 @@ fn own_value(name: &str, entry: &Entry<'_>, problems: &mut Problems) -> Option<S
 }
 
 fn why_owned(name: &str) -> Option<&'static str> {
-    let by_name = OWNED
-        .iter()
-        .find(|(names, _)| names.contains(&name))
-        .map(|(_, reason)| *reason);
-    by_name.or_else(|| {
-        OWNED_FAMILIES
-            .iter()
-            .find(|(beginning, _)| name.starts_with(beginning))
-            .map(|(_, reason)| *reason)
-    })
+    let by_name = OWNED.iter().find(|(names, _)| names.contains(&name)).map(|(_, reason)| *reason);
+    by_name
+        .or_else(|| OWNED_FAMILIES.iter().find(|(beginning, _)| name.starts_with(beginning)).map(|(_, reason)| *reason))
 }
 
 fn hold_to(floor: &Floor, text: &str, entry: &Entry<'_>, problems: &mut Problems) {
     let Floor { least, why, .. } = floor;
     match text.parse::<u32>() {
         Ok(number) if number >= *least => {}
-        Ok(number) => entry.refuse(
-            problems,
-            format!("{number} is too few, {least} are needed: {why}"),
-        ),
+        Ok(number) => entry.refuse(problems, format!("{number} is too few, {least} are needed: {why}")),
         Err(_) => entry.expected(problems, &format!("a whole number, {least} or more")),
     }
 }
@@ -188,10 +144,7 @@ mod tests {
 
     fn value(text: &str, name: &str) -> String {
         let desired = parse(text, Path::new("")).expect(text);
-        let mut found = desired
-            .settings
-            .into_iter()
-            .filter(|setting| setting.name == name);
+        let mut found = desired.settings.into_iter().filter(|setting| setting.name == name);
         let setting = found.next().expect(name);
         assert_eq!(found.next(), None, "{name} twice");
         setting.value
@@ -208,26 +161,14 @@ mod tests {
         for (text, name, rendered) in [
             ("preset: {max_connections: 50}", "max_connections", "50"),
             ("preset: {max_connections: 50}", "shared_buffers", "256MB"),
-            (
-                "preset: {base: cloud, work_mem: 1MB}",
-                "shared_buffers",
-                "512MB",
-            ),
+            ("preset: {base: cloud, work_mem: 1MB}", "shared_buffers", "512MB"),
             ("preset: {jit: false}", "jit", "off"),
             ("preset: {jit: on}", "jit", "on"),
             ("preset: {seq_page_cost: 1.5}", "seq_page_cost", "1.5"),
             ("preset: {log_line_prefix: ''}", "log_line_prefix", ""),
-            (
-                "preset: {timezone: Europe/Berlin}",
-                "timezone",
-                "Europe/Berlin",
-            ),
+            ("preset: {timezone: Europe/Berlin}", "timezone", "Europe/Berlin"),
             ("preset: {max_wal_senders: 40}", "max_wal_senders", "40"),
-            (
-                "preset: {max_replication_slots: '6'}",
-                "max_replication_slots",
-                "6",
-            ),
+            ("preset: {max_replication_slots: '6'}", "max_replication_slots", "6"),
             ("preset: {}", "wal_level", "logical"),
         ] {
             assert_eq!(value(text, name), rendered, "{text}");
@@ -247,10 +188,7 @@ mod tests {
             "synchronous_standby_names",
         ] {
             let said = mistake(&format!("preset: {{{name}: x}}"));
-            assert!(
-                said.contains(&format!("preset.{name}: is not yours to set: ")),
-                "{said}"
-            );
+            assert!(said.contains(&format!("preset.{name}: is not yours to set: ")), "{said}");
         }
     }
 
@@ -263,13 +201,7 @@ mod tests {
         );
         let fewer_copies = "preset: {max_wal_senders: 4, max_sync_workers_per_subscription: 1}";
         assert_eq!(value(fewer_copies, "max_wal_senders"), "4");
-        assert_eq!(
-            value(
-                "{nodes: {replicas: []}, preset: {max_wal_senders: 3}}",
-                "max_wal_senders"
-            ),
-            "3"
-        );
+        assert_eq!(value("{nodes: {replicas: []}, preset: {max_wal_senders: 3}}", "max_wal_senders"), "3");
         assert!(mistake("preset: {max_wal_senders: many}").contains("a whole number, 7 or more"));
         assert!(mistake("preset: {max_worker_processes: 8}").contains("28 are needed"));
     }
@@ -278,16 +210,7 @@ mod tests {
     fn near_misses_are_typos_and_other_names_are_left_to_postgresql() {
         assert!(mistake("preset: {max_connection: 5}").contains("unknown setting"));
         assert!(mistake("preset: {TimeZone: UTC}").contains("no setting name"));
-        assert_eq!(
-            value("preset: {min_wal_size: 80MB}", "min_wal_size"),
-            "80MB"
-        );
-        assert_eq!(
-            value(
-                "preset: {pg_stat_statements.max: 9}",
-                "pg_stat_statements.max"
-            ),
-            "9"
-        );
+        assert_eq!(value("preset: {min_wal_size: 80MB}", "min_wal_size"), "80MB");
+        assert_eq!(value("preset: {pg_stat_statements.max: 9}", "pg_stat_statements.max"), "9");
     }
 }

@@ -48,67 +48,25 @@ fn ports_are_compared_across_everything_that_was_given() {
 fn each_mistake_is_named_where_it_stands() {
     for (text, said) in [
         ("- a", "expected a map of keys, found a list"),
-        (
-            "presets: laptop",
-            "presets: unknown key (did you mean `preset`?)",
-        ),
-        (
-            "zzz: 1",
-            "zzz: unknown key (known keys here: cluster, database, image, ",
-        ),
+        ("presets: laptop", "presets: unknown key (did you mean `preset`?)"),
+        ("zzz: 1", "zzz: unknown key (known keys here: cluster, database, image, "),
         ("1: 1", "1: unknown key"),
-        (
-            "cluster: 5",
-            "cluster: expected a name (text), found the number 5 (quotes make it text)",
-        ),
-        (
-            "cluster:",
-            "cluster: expected a name (text), found nothing (leave the key out",
-        ),
+        ("cluster: 5", "cluster: expected a name (text), found the number 5 (quotes make it text)"),
+        ("cluster:", "cluster: expected a name (text), found nothing (leave the key out"),
         ("cluster: A_b", "cluster: `A_b` is no cluster name: "),
-        (
-            "cluster: a\n\ncluster: b",
-            "line 3: cluster: given twice (first in line 1)",
-        ),
-        (
-            "database: postgres",
-            "database: `postgres` is PostgreSQL's own database",
-        ),
+        ("cluster: a\n\ncluster: b", "line 3: cluster: given twice (first in line 1)"),
+        ("database: postgres", "database: `postgres` is PostgreSQL's own database"),
         ("image: 'a b'", "image: `a b` is no image: "),
         ("image: ''", "image: `` is no image: "),
         ("bind: localhost", "bind: `localhost` is no IP address"),
-        (
-            "preset: labtop",
-            "preset: expected one of laptop, cloud, found the text `labtop` (did you mean `laptop`?)",
-        ),
-        (
-            "preset: {base: clod}",
-            "preset.base: expected one of laptop, cloud, found the text `clod` (did you mean",
-        ),
-        (
-            "preset: [laptop]",
-            "preset: expected laptop, cloud or a map of settings, found a list",
-        ),
-        (
-            "preset: {work_mem: [1]}",
-            "preset.work_mem: expected a value (text, a number, true or false), found a list",
-        ),
-        (
-            "nodes: {primary: {url: 'postgres://x'}}",
-            "nodes.primary.url: a database outside Docker is not supported",
-        ),
-        (
-            "nodes: {primary: {name: replica}}",
-            "nodes.primary.name: `replica` is reserved",
-        ),
-        (
-            "nodes: {replicas: [{port: 70000}]}",
-            "nodes.replicas[0].port: 70000 is no port (1 to 65535)",
-        ),
-        (
-            "nodes: {replicas: [{port: '5'}]}",
-            "found the text `5` (leave the quotes out)",
-        ),
+        ("preset: labtop", "preset: expected one of laptop, cloud, found the text `labtop` (did you mean `laptop`?)"),
+        ("preset: {base: clod}", "preset.base: expected one of laptop, cloud, found the text `clod` (did you mean"),
+        ("preset: [laptop]", "preset: expected laptop, cloud or a map of settings, found a list"),
+        ("preset: {work_mem: [1]}", "preset.work_mem: expected a value (text, a number, true or false), found a list"),
+        ("nodes: {primary: {url: 'postgres://x'}}", "nodes.primary.url: a database outside Docker is not supported"),
+        ("nodes: {primary: {name: replica}}", "nodes.primary.name: `replica` is reserved"),
+        ("nodes: {replicas: [{port: 70000}]}", "nodes.replicas[0].port: 70000 is no port (1 to 65535)"),
+        ("nodes: {replicas: [{port: '5'}]}", "found the text `5` (leave the quotes out)"),
         (
             "nodes: {replicas: [{name: primary-1}]}",
             "nodes.replicas[0].name: primary-1 is used twice, also by nodes.primary.name",
@@ -121,23 +79,14 @@ fn each_mistake_is_named_where_it_stands() {
             "nodes: {replicas: [{replication: fysical}]}",
             "nodes.replicas[0].replication: expected one of logical, physical",
         ),
-        (
-            "nodes: {replicas: {}}",
-            "nodes.replicas: expected a list of replicas, found a map of keys",
-        ),
-        (
-            "nodes: {replicas: [{prot: 1}]}",
-            "nodes.replicas[0].prot: unknown key (did you mean `port`?)",
-        ),
+        ("nodes: {replicas: {}}", "nodes.replicas: expected a list of replicas, found a map of keys"),
+        ("nodes: {replicas: [{prot: 1}]}", "nodes.replicas[0].prot: unknown key (did you mean `port`?)"),
         (
             "replication: {mode: logicl}",
             "replication.mode: expected one of logical, physical, found the text `logicl` (did you",
         ),
         ("replication: {synchronous: offf}", "(did you mean `off`?)"),
-        (
-            "replication: {publication: {schemas: []}}",
-            "replication.publication.schemas: an empty publication",
-        ),
+        ("replication: {publication: {schemas: []}}", "replication.publication.schemas: an empty publication"),
         (
             "replication: {publication: {schemas: [a, a]}}",
             "schemas[1]: a is used twice, also by replication.publication.schemas[0]",
@@ -146,79 +95,28 @@ fn each_mistake_is_named_where_it_stands() {
             "replication: {publication: {schemas: [_timescaledb_catalog]}}",
             "holds catalog rows, which must never replicate",
         ),
-        (
-            "replication: {publication: {schemas: [pg_catalog]}}",
-            "holds catalog rows, which must never replicate",
-        ),
-        (
-            "replication: {publication: {schemas: [hypertide]}}",
-            "which must never replicate",
-        ),
-        (
-            "packs: [a, b, a]",
-            "packs[2]: `a` is used twice, also by packs[0]",
-        ),
-        (
-            "packs: [./a, ././a/]",
-            "packs[1]: `/etc/h/a` is used twice, also by packs[0]",
-        ),
+        ("replication: {publication: {schemas: [pg_catalog]}}", "holds catalog rows, which must never replicate"),
+        ("replication: {publication: {schemas: [hypertide]}}", "which must never replicate"),
+        ("packs: [a, b, a]", "packs[2]: `a` is used twice, also by packs[0]"),
+        ("packs: [./a, ././a/]", "packs[1]: `/etc/h/a` is used twice, also by packs[0]"),
         ("packs: [A-b]", "packs[0]: `A-b` is no pack: "),
-        (
-            "packs: trading",
-            "packs: expected a list of packs, found the text `trading`",
-        ),
-        (
-            "endpoint: drect",
-            "endpoint: expected `direct`, found the text `drect` (did you mean `direct`?)",
-        ),
-        (
-            "endpoint: {read_write: 0}",
-            "endpoint.read_write: 0 is no port",
-        ),
-        (
-            "failover: {automatic: maybe}",
-            "failover.automatic: expected true or false, found the text `maybe`",
-        ),
+        ("packs: trading", "packs: expected a list of packs, found the text `trading`"),
+        ("endpoint: drect", "endpoint: expected `direct`, found the text `drect` (did you mean `direct`?)"),
+        ("endpoint: {read_write: 0}", "endpoint.read_write: 0 is no port"),
+        ("failover: {automatic: maybe}", "failover.automatic: expected true or false, found the text `maybe`"),
         ("failover: {prefer: promte}", "(did you mean `promote`?)"),
-        (
-            "failover: {max_loss_bytes: -1}",
-            "failover.max_loss_bytes: -1 is out of range (0 to 9223372036854775807)",
-        ),
-        (
-            "retention: [{hypertable: a.b, drop_after: 0d}]",
-            "retention[0].drop_after: `0d` is no age",
-        ),
-        (
-            "retention: [{hypertable: a, drop_after: 1d}]",
-            "retention[0].hypertable: `a` lacks its schema",
-        ),
-        (
-            "retention: [{hypertable: a.b}]",
-            "retention[0].drop_after: is missing",
-        ),
-        (
-            "jobs: [{name: a, schedule: '* *', sql: select}]",
-            "jobs[0].schedule: `* *` is no schedule",
-        ),
-        (
-            "jobs: [{name: a, schedule: '* * * * *', sql: ' '}]",
-            "jobs[0].sql: there is no statement in it",
-        ),
-        (
-            "metrics: {listen: 9187}",
-            "metrics.listen: expected an address and port (text), found the number 9187",
-        ),
-        (
-            "metrics: {listen: 'localhost:0'}",
-            "metrics.listen: `localhost:0` is no address and port",
-        ),
+        ("failover: {max_loss_bytes: -1}", "failover.max_loss_bytes: -1 is out of range (0 to 9223372036854775807)"),
+        ("retention: [{hypertable: a.b, drop_after: 0d}]", "retention[0].drop_after: `0d` is no age"),
+        ("retention: [{hypertable: a, drop_after: 1d}]", "retention[0].hypertable: `a` lacks its schema"),
+        ("retention: [{hypertable: a.b}]", "retention[0].drop_after: is missing"),
+        ("jobs: [{name: a, schedule: '* *', sql: select}]", "jobs[0].schedule: `* *` is no schedule"),
+        ("jobs: [{name: a, schedule: '* * * * *', sql: ' '}]", "jobs[0].sql: there is no statement in it"),
+        ("metrics: {listen: 9187}", "metrics.listen: expected an address and port (text), found the number 9187"),
+        ("metrics: {listen: 'localhost:0'}", "metrics.listen: `localhost:0` is no address and port"),
         ("a: [", "not YAML: "),
     ] {
         let found = bad(text);
-        assert!(
-            found.contains(said),
-            "{text}\n  expected: {said}\n     found: {found}"
-        );
+        assert!(found.contains(said), "{text}\n  expected: {said}\n     found: {found}");
         assert_eq!(found.lines().count(), 1, "{text}\n{found}");
     }
 }
@@ -237,52 +135,24 @@ fn a_block_value_is_reported_at_its_key() {
 #[test]
 fn a_replica_beyond_the_last_port_needs_one_of_its_own() {
     let replicas = vec!["{}"; 60_102].join(", ");
-    assert_eq!(
-        bad(&format!("nodes: {{replicas: [{replicas}]}}")),
-        "line 1: nodes.replicas[60101].port: is missing"
-    );
+    assert_eq!(bad(&format!("nodes: {{replicas: [{replicas}]}}")), "line 1: nodes.replicas[60101].port: is missing");
 }
 
 #[test]
 fn backups_are_checked_key_by_key() {
-    let with = |rest: &str| {
-        format!("backups: [{{name: n, schedule: '0 2 * * *', store: 's3://b/p', {rest}}}]")
-    };
-    for fine in [
-        "kind: base",
-        "keep: {yearly: 1}",
-        "drill: never",
-        "kind: tables, tables: [a.b]",
-    ] {
+    let with = |rest: &str| format!("backups: [{{name: n, schedule: '0 2 * * *', store: 's3://b/p', {rest}}}]");
+    for fine in ["kind: base", "keep: {yearly: 1}", "drill: never", "kind: tables, tables: [a.b]"] {
         good(&with(fine));
     }
     for (rest, said) in [
-        (
-            "kind: fulll",
-            "backups[0].kind: expected one of full, schema, tables, globals, base",
-        ),
+        ("kind: fulll", "backups[0].kind: expected one of full, schema, tables, globals, base"),
         ("kind: tables", "backups[0].tables: is missing"),
-        (
-            "tables: [a.b]",
-            "backups[0].tables: only means something with `kind: tables`",
-        ),
-        (
-            "kind: tables, tables: [b]",
-            "backups[0].tables[0]: `b` lacks its schema",
-        ),
+        ("tables: [a.b]", "backups[0].tables: only means something with `kind: tables`"),
+        ("kind: tables, tables: [b]", "backups[0].tables[0]: `b` lacks its schema"),
         ("keep: {}", "backups[0].keep: keeps no backup at all"),
-        (
-            "keep: {last: 0, daily: 0}",
-            "backups[0].keep: keeps no backup at all",
-        ),
-        (
-            "keep: {last: -1}",
-            "backups[0].keep.last: -1 is out of range",
-        ),
-        (
-            "keep: {lats: 1, daily: 1}",
-            "backups[0].keep.lats: unknown key (did you mean `last`?)",
-        ),
+        ("keep: {last: 0, daily: 0}", "backups[0].keep: keeps no backup at all"),
+        ("keep: {last: -1}", "backups[0].keep.last: -1 is out of range"),
+        ("keep: {lats: 1, daily: 1}", "backups[0].keep.lats: unknown key (did you mean `last`?)"),
         ("drill: weakly", "(did you mean `weekly`?)"),
         ("encrypt: no", "backups[0].encrypt: unknown key"),
     ] {

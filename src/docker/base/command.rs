@@ -28,16 +28,9 @@ pub(super) fn exists(program: &str) -> bool {
 }
 
 /// Runs it to its end.
-pub(super) async fn run(
-    program: &str,
-    arguments: &[&str],
-    report: &dyn Fn(String),
-) -> Result<(), ImageError> {
+pub(super) async fn run(program: &str, arguments: &[&str], report: &dyn Fn(String)) -> Result<(), ImageError> {
     let line = [&[program], arguments].concat().join(" ");
-    let refused = |source| ImageError::Start {
-        command: line.clone(),
-        source,
-    };
+    let refused = |source| ImageError::Start { command: line.clone(), source };
     let mut child = Command::new(program)
         .args(arguments)
         .env("PATH", search_path())
@@ -52,30 +45,19 @@ pub(super) async fn run(
     let output = child.stdout.take().expect("stdout is piped");
     let complaints = child.stderr.take().expect("stderr is piped");
     let tail = RefCell::new(Tail::default());
-    tokio::join!(
-        pass_on(output, &tail, report),
-        pass_on(complaints, &tail, report)
-    );
+    tokio::join!(pass_on(output, &tail, report), pass_on(complaints, &tail, report));
     let status = child.wait().await.map_err(refused)?;
     if status.success() {
         return Ok(());
     }
-    Err(ImageError::Command {
-        command: line,
-        status: status.to_string(),
-        tail: tail.into_inner(),
-    })
+    Err(ImageError::Command { command: line, status: status.to_string(), tail: tail.into_inner() })
 }
 
 /// Until the stream ends; what cannot be read is not worth failing for, the exit status decides.
 async fn pass_on(stream: impl AsyncRead + Unpin, tail: &RefCell<Tail>, report: &dyn Fn(String)) {
     let mut stream = BufReader::new(stream);
     let mut line = Vec::new();
-    while stream
-        .read_until(b'\n', &mut line)
-        .await
-        .is_ok_and(|n| n > 0)
-    {
+    while stream.read_until(b'\n', &mut line).await.is_ok_and(|n| n > 0) {
         let text = String::from_utf8_lossy(&line).trim_end().to_owned();
         tail.borrow_mut().push(&text);
         report(text);
@@ -105,9 +87,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_missing_program_is_an_error_of_its_own() {
-        let failed = run("no-such-program", &[], &|_| ())
-            .await
-            .expect_err("none");
+        let failed = run("no-such-program", &[], &|_| ()).await.expect_err("none");
         assert!(matches!(failed, ImageError::Start { .. }), "{failed}");
         assert!(!exists("no-such-program"));
         assert!(exists("sh"));

@@ -81,21 +81,12 @@ fn pick(files: &[(PathBuf, String)]) -> Option<String> {
         .collect();
     // Vendors sometimes borrow Debian's words; its mirrors are called after it.
     let named = |source: &&Source| source.location.ends_with("/debian");
-    sources
-        .iter()
-        .find(named)
-        .or_else(|| sources.first())
-        .map(|source| source.location.clone())
+    sources.iter().find(named).or_else(|| sources.first()).map(|source| source.location.clone())
 }
 
 fn is_debian(source: &Source) -> bool {
-    let over_http = ["http://", "https://"]
-        .iter()
-        .any(|scheme| source.location.starts_with(scheme));
-    let signed_by_debian = source
-        .signed_by
-        .as_deref()
-        .is_none_or(|key| key.contains("debian-archive"));
+    let over_http = ["http://", "https://"].iter().any(|scheme| source.location.starts_with(scheme));
+    let signed_by_debian = source.signed_by.as_deref().is_none_or(|key| key.contains("debian-archive"));
     over_http
         // A password would end up in the image.
         && !source.location.contains('@')
@@ -155,19 +146,11 @@ fn deb822(text: &str) -> Vec<Source> {
             stanza.push((field.trim().to_ascii_lowercase(), value.trim().to_owned()));
         }
     }
-    stanzas
-        .iter()
-        .flat_map(|stanza| sources_of(stanza))
-        .collect()
+    stanzas.iter().flat_map(|stanza| sources_of(stanza)).collect()
 }
 
 fn sources_of(stanza: &[(String, String)]) -> Vec<Source> {
-    let field = |name: &str| {
-        stanza
-            .iter()
-            .find(|(field, _)| field == name)
-            .map(|(_, value)| value.as_str())
-    };
+    let field = |name: &str| stanza.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str());
     let words = |name: &str| field(name).unwrap_or_default().split_whitespace();
     let is_off = field("enabled").is_some_and(|it| ["no", "false", "0"].contains(&it));
     if is_off || !words("types").any(|it| it == "deb") {

@@ -1,7 +1,7 @@
 //! Turns what debootstrap made into what an image needs.
 //!
 //! In: the tree and the update suites that answered. Out: the same tree without documentation, caches and traces of the
-//! host, with apt's sources written. It works below the tree's root only.
+//! host, with apt's sources written; upgrading it is the caller's. It works below the tree's root only.
 
 use std::fs;
 use std::io;
@@ -21,13 +21,7 @@ const EMPTIED: [&str; 9] = [
 ];
 
 /// Traces of the host, and of the making.
-const REMOVED: [&str; 5] = [
-    "etc/hostname",
-    "etc/resolv.conf",
-    "etc/apt/sources.list",
-    "etc/machine-id",
-    "debootstrap",
-];
+const REMOVED: [&str; 4] = ["etc/hostname", "etc/resolv.conf", "etc/machine-id", "debootstrap"];
 
 /// Later installations leave out the same files.
 const DPKG_RULES: &str = "\
@@ -41,9 +35,7 @@ path-exclude=/usr/share/lintian/*
 
 /// apt's sources for the image: the mirror, and the update suites that answered.
 pub(super) fn sources(mirror: &str, updates: &[(String, &str)]) -> String {
-    let suites = updates
-        .iter()
-        .map(|(location, suite)| (location.as_str(), *suite));
+    let suites = updates.iter().map(|(location, suite)| (location.as_str(), *suite));
     [(mirror, "trixie")]
         .into_iter()
         .chain(suites)
@@ -57,8 +49,14 @@ pub(super) fn sources(mirror: &str, updates: &[(String, &str)]) -> String {
         .join("\n")
 }
 
-/// Slims the tree and writes its sources.
-pub(super) fn slim(root: &Path, sources: &str) -> io::Result<()> {
+/// Writes them, in place of debootstrap's.
+pub(super) fn write_sources(root: &Path, sources: &str) -> io::Result<()> {
+    remove(&root.join("etc/apt/sources.list"))?;
+    fs::write(root.join("etc/apt/sources.list.d/debian.sources"), sources)
+}
+
+/// Slims the tree.
+pub(super) fn slim(root: &Path) -> io::Result<()> {
     for directory in EMPTIED {
         empty(&root.join(directory))?;
     }
@@ -75,8 +73,7 @@ pub(super) fn slim(root: &Path, sources: &str) -> io::Result<()> {
     }
     // The engine puts the container's own over it.
     fs::write(root.join("etc/resolv.conf"), "")?;
-    fs::write(root.join("etc/dpkg/dpkg.cfg.d/docker"), DPKG_RULES)?;
-    fs::write(root.join("etc/apt/sources.list.d/debian.sources"), sources)
+    fs::write(root.join("etc/dpkg/dpkg.cfg.d/docker"), DPKG_RULES)
 }
 
 /// Of a package's documentation, its licence stays.
@@ -98,9 +95,7 @@ fn list(directory: &Path) -> io::Result<Vec<std::path::PathBuf>> {
     if !fs::symlink_metadata(directory).is_ok_and(|it| it.is_dir()) {
         return Ok(Vec::new());
     }
-    fs::read_dir(directory)?
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect()
+    fs::read_dir(directory)?.map(|entry| entry.map(|entry| entry.path())).collect()
 }
 
 /// Whatever it is, and if it is there. A symbolic link goes, not what it points to.
@@ -119,10 +114,7 @@ mod tests {
 
     #[test]
     fn sources_hold_the_mirror_and_what_answered() {
-        let text = sources(
-            "http://m/debian",
-            &[("http://m/debian-security".to_owned(), "trixie-security")],
-        );
+        let text = sources("http://m/debian", &[("http://m/debian-security".to_owned(), "trixie-security")]);
         insta::assert_snapshot!(text, @r"
         Types: deb
         URIs: http://m/debian
@@ -162,15 +154,12 @@ mod tests {
         }
         std::os::unix::fs::symlink(&outside, root.join("etc/resolv.conf")).expect("linked");
 
-        slim(&root, "deb\n").expect("slimmed");
+        write_sources(&root, "deb\n").expect("written");
+        slim(&root).expect("slimmed");
 
         assert!(root.join("usr/share/doc/a/copyright").exists());
         assert!(root.join("usr/share/man").is_dir());
-        for gone in [
-            "usr/share/doc/a/changelog.gz",
-            "usr/share/man/man1",
-            "etc/hostname",
-        ] {
+        for gone in ["usr/share/doc/a/changelog.gz", "usr/share/man/man1", "etc/hostname", "etc/apt/sources.list"] {
             assert!(!root.join(gone).exists(), "{gone}");
         }
         assert_eq!(fs::read_to_string(outside).expect("there"), "host");

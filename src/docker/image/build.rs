@@ -17,27 +17,12 @@ use super::{KIND_LABEL, PATIENCE_SECS};
 
 /// The build context: name, mode and content of each file.
 pub const BUNDLED: [(&str, u32, &str); 2] = [
-    (
-        "Dockerfile",
-        0o644,
-        include_str!("../../../compose/image/Dockerfile"),
-    ),
-    (
-        "entrypoint.sh",
-        0o755,
-        include_str!("../../../compose/image/entrypoint.sh"),
-    ),
+    ("Dockerfile", 0o644, include_str!("../../../compose/image/Dockerfile")),
+    ("entrypoint.sh", 0o755, include_str!("../../../compose/image/entrypoint.sh")),
 ];
 
 /// What proxies a build needs to know of; the engine accepts these without the Dockerfile naming them.
-const PROXY_VARIABLES: [&str; 6] = [
-    "http_proxy",
-    "https_proxy",
-    "no_proxy",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "NO_PROXY",
-];
+const PROXY_VARIABLES: [&str; 6] = ["http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"];
 
 /// The bundled image's reference. It changes with the context, so that a new hypertide builds a new image.
 pub fn bundled_reference() -> String {
@@ -46,9 +31,7 @@ pub fn bundled_reference() -> String {
         digest.update(format!("{name} {mode:o} {}\n", content.len()));
         digest.update(content);
     }
-    let hex = digest.finalize()[..6]
-        .iter()
-        .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
+    let hex = digest.finalize()[..6].iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
     format!("hypertide/timescaledb:pg17-{hex}")
 }
 
@@ -56,13 +39,9 @@ pub fn bundled_reference() -> String {
 pub(super) async fn build(docker: &Docker, report: &dyn Fn(String)) -> Result<String, ImageError> {
     let reference = bundled_reference();
     report(format!("building {reference}"));
-    let docker = docker
-        .clone()
-        .with_timeout(Duration::from_secs(PATIENCE_SECS));
-    let proxies: HashMap<&str, String> = PROXY_VARIABLES
-        .into_iter()
-        .filter_map(|name| Some((name, std::env::var(name).ok()?)))
-        .collect();
+    let docker = docker.clone().with_timeout(Duration::from_secs(PATIENCE_SECS));
+    let proxies: HashMap<&str, String> =
+        PROXY_VARIABLES.into_iter().filter_map(|name| Some((name, std::env::var(name).ok()?))).collect();
     let options = BuildImageOptionsBuilder::new()
         .t(&reference)
         .rm(true)
@@ -78,21 +57,23 @@ pub(super) async fn build(docker: &Docker, report: &dyn Fn(String)) -> Result<St
     while let Some(answer) = answers.next().await {
         match answer {
             Ok(info) => {
-                for line in info.stream.iter().flat_map(|text| text.lines()) {
+                let text = plain(&info.stream.unwrap_or_default());
+                for line in text.lines().filter(|line| !line.trim().is_empty()) {
                     tail.push(line);
                     report(line.to_owned());
                 }
             }
             Err(source) => {
-                return Err(ImageError::Build {
-                    reference,
-                    tail,
-                    source: Box::new(source),
-                });
+                return Err(ImageError::Build { reference, tail, source: Box::new(source) });
             }
         }
     }
     Ok(reference)
+}
+
+/// The builder paints what a step writes to stderr red.
+fn plain(text: &str) -> String {
+    text.replace("\u{1b}[91m", "").replace("\u{1b}[0m", "")
 }
 
 /// The context as a tar archive; the same bytes each time, so that the engine's cache works.
@@ -103,9 +84,7 @@ fn context() -> Vec<u8> {
         header.set_size(content.len() as u64);
         header.set_mode(mode);
         header.set_cksum();
-        archive
-            .append_data(&mut header, name, content.as_bytes())
-            .expect("a Vec takes every write");
+        archive.append_data(&mut header, name, content.as_bytes()).expect("a Vec takes every write");
     }
     archive.into_inner().expect("a Vec takes every write")
 }
@@ -117,9 +96,7 @@ mod tests {
     #[test]
     fn the_reference_names_the_context() {
         let reference = bundled_reference();
-        let hex = reference
-            .strip_prefix("hypertide/timescaledb:pg17-")
-            .expect("the repository");
+        let hex = reference.strip_prefix("hypertide/timescaledb:pg17-").expect("the repository");
         assert_eq!(hex.len(), 12);
         assert!(hex.chars().all(|c| c.is_ascii_hexdigit()), "{hex}");
         assert_eq!(reference, bundled_reference());
@@ -139,12 +116,6 @@ mod tests {
                 (path, entry.header().mode().expect("a mode"))
             })
             .collect();
-        assert_eq!(
-            files,
-            [
-                ("Dockerfile".to_owned(), 0o644),
-                ("entrypoint.sh".to_owned(), 0o755)
-            ]
-        );
+        assert_eq!(files, [("Dockerfile".to_owned(), 0o644), ("entrypoint.sh".to_owned(), 0o755)]);
     }
 }

@@ -125,34 +125,17 @@ impl ImageError {
     /// An engine's answer, with what was asked.
     pub(crate) fn docker(doing: &'static str, what: &str) -> impl FnOnce(Docker) -> Self {
         let what = what.to_owned();
-        move |source| Self::Docker {
-            doing,
-            what,
-            source: Box::new(source),
-        }
+        move |source| Self::Docker { doing, what, source: Box::new(source) }
     }
 
     /// A failure on a path of this host.
-    pub(crate) fn path(
-        doing: &'static str,
-        path: impl Into<PathBuf>,
-    ) -> impl FnOnce(std::io::Error) -> Self {
+    pub(crate) fn path(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
-        move |source| Self::Path {
-            doing,
-            path,
-            source,
-        }
+        move |source| Self::Path { doing, path, source }
     }
 }
 
 /// The engine says that there is no such thing.
 pub(crate) fn is_not_found(error: &Docker) -> bool {
-    matches!(
-        error,
-        Docker::DockerResponseServerError {
-            status_code: 404,
-            ..
-        }
-    )
+    matches!(error, Docker::DockerResponseServerError { status_code: 404, .. })
 }

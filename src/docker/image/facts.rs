@@ -9,8 +9,8 @@ use std::io::{self, Read};
 use bollard::Docker;
 use bollard::models::{ContainerCreateBody, ImageInspect};
 use bollard::query_parameters::{
-    ContainerArchiveInfoOptionsBuilder, CreateContainerOptions,
-    DownloadFromContainerOptionsBuilder, RemoveContainerOptionsBuilder,
+    ContainerArchiveInfoOptionsBuilder, CreateContainerOptions, DownloadFromContainerOptionsBuilder,
+    RemoveContainerOptionsBuilder,
 };
 use futures_util::TryStreamExt;
 
@@ -42,12 +42,7 @@ pub async fn facts(docker: &Docker, reference: &str) -> Result<Seen<ImageFacts>,
         }
         None => None,
     };
-    Ok(Seen::Present(ImageFacts {
-        reference: reference.to_owned(),
-        id,
-        postgres_major,
-        timescaledb,
-    }))
+    Ok(Seen::Present(ImageFacts { reference: reference.to_owned(), id, postgres_major, timescaledb }))
 }
 
 /// User and group id of `postgres`, as the container's own `/etc/passwd` has them.
@@ -56,18 +51,12 @@ pub async fn postgres_uid(docker: &Docker, container: &str) -> Result<(u64, u64)
     passwd
         .as_deref()
         .and_then(ids_of_postgres)
-        .ok_or_else(|| ImageError::NoPostgresUser {
-            container: container.to_owned(),
-        })
+        .ok_or_else(|| ImageError::NoPostgresUser { container: container.to_owned() })
 }
 
 fn postgres_major(image: &ImageInspect) -> Option<u32> {
     let environment = image.config.as_ref()?.env.as_ref()?;
-    environment
-        .iter()
-        .find_map(|line| line.strip_prefix("PG_MAJOR="))?
-        .parse()
-        .ok()
+    environment.iter().find_map(|line| line.strip_prefix("PG_MAJOR="))?.parse().ok()
 }
 
 async fn create_probe(docker: &Docker, reference: &str, id: &str) -> Result<String, ImageError> {
@@ -82,40 +71,21 @@ async fn create_probe(docker: &Docker, reference: &str, id: &str) -> Result<Stri
         .create_container(None::<CreateContainerOptions>, body)
         .await
         .map(|created| created.id)
-        .map_err(ImageError::docker(
-            "create a container to look into",
-            reference,
-        ))
+        .map_err(ImageError::docker("create a container to look into", reference))
 }
 
 async fn remove_probe(docker: &Docker, probe: &str) -> Result<(), ImageError> {
     // With its anonymous volumes: creating it created those the image declares.
-    let options = RemoveContainerOptionsBuilder::new()
-        .v(true)
-        .force(true)
-        .build();
-    docker
-        .remove_container(probe, Some(options))
-        .await
-        .map_err(ImageError::docker("remove container", probe))
+    let options = RemoveContainerOptionsBuilder::new().v(true).force(true).build();
+    docker.remove_container(probe, Some(options)).await.map_err(ImageError::docker("remove container", probe))
 }
 
 /// The version `CREATE EXTENSION timescaledb` would install; `None` when it could not.
-async fn timescaledb(
-    docker: &Docker,
-    probe: &str,
-    major: u32,
-) -> Result<Option<String>, ImageError> {
+async fn timescaledb(docker: &Docker, probe: &str, major: u32) -> Result<Option<String>, ImageError> {
     // Debian's packages, then docker-library's builds from source.
     let places = [
-        (
-            format!("/usr/share/postgresql/{major}/extension"),
-            format!("/usr/lib/postgresql/{major}/lib"),
-        ),
-        (
-            "/usr/local/share/postgresql/extension".to_owned(),
-            "/usr/local/lib/postgresql".to_owned(),
-        ),
+        (format!("/usr/share/postgresql/{major}/extension"), format!("/usr/lib/postgresql/{major}/lib")),
+        ("/usr/local/share/postgresql/extension".to_owned(), "/usr/local/lib/postgresql".to_owned()),
     ];
     for (extension, library) in places {
         let control = format!("{extension}/timescaledb.control");
@@ -137,24 +107,16 @@ async fn timescaledb(
 
 async fn exists(docker: &Docker, container: &str, path: &str) -> Result<bool, ImageError> {
     let options = ContainerArchiveInfoOptionsBuilder::new().path(path).build();
-    match docker
-        .get_container_archive_info(container, Some(options))
-        .await
-    {
+    match docker.get_container_archive_info(container, Some(options)).await {
         Ok(_) => Ok(true),
         Err(error) if is_not_found(&error) => Ok(false),
-        Err(error) => Err(ImageError::docker(
-            "look for a file in container",
-            container,
-        )(error)),
+        Err(error) => Err(ImageError::docker("look for a file in container", container)(error)),
     }
 }
 
 /// A small text file of a container; `None` when there is none.
 async fn read(docker: &Docker, container: &str, path: &str) -> Result<Option<String>, ImageError> {
-    let options = DownloadFromContainerOptionsBuilder::new()
-        .path(path)
-        .build();
+    let options = DownloadFromContainerOptionsBuilder::new().path(path).build();
     let archive = docker
         .download_from_container(container, Some(options))
         .try_fold(Vec::new(), |mut bytes, chunk| async move {
@@ -163,17 +125,13 @@ async fn read(docker: &Docker, container: &str, path: &str) -> Result<Option<Str
         })
         .await;
     match archive {
-        Ok(archive) => first_file(&archive)
-            .map(Some)
-            .map_err(|source| ImageError::File {
-                path: path.to_owned(),
-                container: container.to_owned(),
-                source,
-            }),
+        Ok(archive) => first_file(&archive).map(Some).map_err(|source| ImageError::File {
+            path: path.to_owned(),
+            container: container.to_owned(),
+            source,
+        }),
         Err(error) if is_not_found(&error) => Ok(None),
-        Err(error) => Err(ImageError::docker("read a file of container", container)(
-            error,
-        )),
+        Err(error) => Err(ImageError::docker("read a file of container", container)(error)),
     }
 }
 
@@ -187,10 +145,7 @@ fn first_file(archive: &[u8]) -> io::Result<String> {
             return Ok(text);
         }
     }
-    Err(io::Error::new(
-        io::ErrorKind::InvalidData,
-        "it is not a regular file",
-    ))
+    Err(io::Error::new(io::ErrorKind::InvalidData, "it is not a regular file"))
 }
 
 /// `default_version = '2.19.3'` of an extension's control file.
@@ -220,10 +175,7 @@ mod tests {
     fn reads_the_default_version_of_a_control_file() {
         let table = [
             ("default_version = '2.19.3'", Some("2.19.3")),
-            (
-                "# x\ncomment = 'a = b'\ndefault_version='2.29.2' # y\n",
-                Some("2.29.2"),
-            ),
+            ("# x\ncomment = 'a = b'\ndefault_version='2.29.2' # y\n", Some("2.29.2")),
             ("#default_version = '1'\nmodule_pathname = 'x'", None),
             ("default_version = ''", None),
             ("", None),
@@ -235,8 +187,7 @@ mod tests {
 
     #[test]
     fn finds_postgres_among_the_users_and_nobody_else() {
-        let passwd =
-            "root:x:0:0:root:/root:/bin/bash\nbroken\npostgres:x:70:71::/var/lib:/bin/sh\n";
+        let passwd = "root:x:0:0:root:/root:/bin/bash\nbroken\npostgres:x:70:71::/var/lib:/bin/sh\n";
         assert_eq!(ids_of_postgres(passwd), Some((70, 71)));
         assert_eq!(ids_of_postgres("postgresql:x:1:1::/:/bin/sh"), None);
         assert_eq!(ids_of_postgres(""), None);

@@ -5,25 +5,12 @@ use proptest::prelude::*;
 use super::*;
 use crate::model::pack::Needs;
 
-const APACHE: Ground = Ground {
-    edition: Some(Edition::Apache),
-    has_logical_replica: false,
-};
-const COMMUNITY: Ground = Ground {
-    edition: Some(Edition::Community),
-    has_logical_replica: false,
-};
-const COMMUNITY_WITH_LOGICAL: Ground = Ground {
-    edition: Some(Edition::Community),
-    has_logical_replica: true,
-};
+const APACHE: Ground = Ground { edition: Some(Edition::Apache), has_logical_replica: false };
+const COMMUNITY: Ground = Ground { edition: Some(Edition::Community), has_logical_replica: false };
+const COMMUNITY_WITH_LOGICAL: Ground = Ground { edition: Some(Edition::Community), has_logical_replica: true };
 
 fn id(pack: &str, number: u32) -> MigrationId {
-    MigrationId {
-        pack: pack.to_owned(),
-        number,
-        what: format!("step{number}"),
-    }
+    MigrationId { pack: pack.to_owned(), number, what: format!("step{number}") }
 }
 
 fn pack(name: &str, migrations: &[(u32, &str)]) -> Pack {
@@ -37,10 +24,7 @@ fn pack(name: &str, migrations: &[(u32, &str)]) -> Pack {
             .map(|(number, needs)| Migration {
                 id: id(name, *number),
                 checksum: format!("sum{number}"),
-                needs: Needs {
-                    community: needs.contains('c'),
-                    no_logical_replica: needs.contains('l'),
-                },
+                needs: Needs { community: needs.contains('c'), no_logical_replica: needs.contains('l') },
                 sql: "select 1".to_owned(),
             })
             .collect(),
@@ -48,10 +32,7 @@ fn pack(name: &str, migrations: &[(u32, &str)]) -> Pack {
 }
 
 fn row(pack: &str, number: u32) -> AppliedMigration {
-    AppliedMigration {
-        id: id(pack, number),
-        checksum: format!("sum{number}"),
-    }
+    AppliedMigration { id: id(pack, number), checksum: format!("sum{number}") }
 }
 
 fn rows(numbers: &[u32]) -> Applied {
@@ -81,36 +62,11 @@ fn the_decision_table() {
     let cases: [Case; 9] = [
         (&plain, &[], APACHE, "1 pending, 2 pending, 4 pending"),
         (&plain, &[1, 2], APACHE, "1 applied, 2 applied, 4 pending"),
-        (
-            &plain,
-            &[1, 4],
-            APACHE,
-            "1 applied, 2 out_of_order, 4 applied",
-        ),
-        (
-            &plain,
-            &[1, 3],
-            APACHE,
-            "1 applied, 2 out_of_order, 3 missing, 4 pending",
-        ),
-        (
-            &late,
-            &[1],
-            APACHE,
-            "1 applied, 2 needs_community, 3 pending",
-        ),
-        (
-            &late,
-            &[1, 3],
-            APACHE,
-            "1 applied, 2 needs_community, 3 applied",
-        ),
-        (
-            &late,
-            &[1, 3],
-            COMMUNITY_WITH_LOGICAL,
-            "1 applied, 2 needs_no_logical_replica, 3 applied",
-        ),
+        (&plain, &[1, 4], APACHE, "1 applied, 2 out_of_order, 4 applied"),
+        (&plain, &[1, 3], APACHE, "1 applied, 2 out_of_order, 3 missing, 4 pending"),
+        (&late, &[1], APACHE, "1 applied, 2 needs_community, 3 pending"),
+        (&late, &[1, 3], APACHE, "1 applied, 2 needs_community, 3 applied"),
+        (&late, &[1, 3], COMMUNITY_WITH_LOGICAL, "1 applied, 2 needs_no_logical_replica, 3 applied"),
         (&late, &[1, 3], COMMUNITY, "1 applied, 2 pending, 3 applied"),
         (&late, &[1, 2], APACHE, "1 applied, 2 applied, 3 pending"),
     ];
@@ -125,10 +81,7 @@ fn the_decision_table() {
 
 #[test]
 fn an_unknown_edition_holds_what_needs_community() {
-    let ground = Ground {
-        edition: None,
-        has_logical_replica: false,
-    };
+    let ground = Ground { edition: None, has_logical_replica: false };
     let verdict = compare(&[pack("p", &[(1, "c")])], &Vec::new(), ground);
     assert_eq!(verdict.held, [(id("p", 1), HeldBecause::NeedsCommunity)]);
     assert!(verdict.to_apply.is_empty());
@@ -143,11 +96,7 @@ fn an_edited_migration_refuses_its_pack_and_no_other() {
     assert_eq!(verdict.to_apply, [id("q", 1)]);
     assert_eq!(
         verdict.refused,
-        [Refusal::Changed {
-            id: id("p", 1),
-            recorded: "another".to_owned(),
-            found: "sum1".to_owned(),
-        }]
+        [Refusal::Changed { id: id("p", 1), recorded: "another".to_owned(), found: "sum1".to_owned() }]
     );
 }
 
@@ -161,19 +110,12 @@ fn a_renamed_file_with_the_same_bytes_is_the_same_migration() {
 
 #[test]
 fn a_pack_that_is_configured_no_longer_is_left_alone() {
-    assert_eq!(
-        compare(&[pack("q", &[])], &rows(&[1, 2]), APACHE),
-        Migrations::default()
-    );
+    assert_eq!(compare(&[pack("q", &[])], &rows(&[1, 2]), APACHE), Migrations::default());
 }
 
 #[test]
 fn out_of_order_names_the_last_one_applied() {
-    let verdict = compare(
-        &[pack("p", &[(1, ""), (2, ""), (3, "")])],
-        &rows(&[2, 3]),
-        APACHE,
-    );
+    let verdict = compare(&[pack("p", &[(1, ""), (2, ""), (3, "")])], &rows(&[2, 3]), APACHE);
     let [refusal] = verdict.refused.as_slice() else {
         panic!("one refusal expected: {verdict:?}");
     };
@@ -202,15 +144,8 @@ fn any_packs() -> impl Strategy<Value = Vec<Pack>> {
 }
 
 fn any_ground() -> impl Strategy<Value = Ground> {
-    let edition = prop_oneof![
-        Just(None),
-        Just(Some(Edition::Apache)),
-        Just(Some(Edition::Community))
-    ];
-    (edition, any::<bool>()).prop_map(|(edition, has_logical_replica)| Ground {
-        edition,
-        has_logical_replica,
-    })
+    let edition = prop_oneof![Just(None), Just(Some(Edition::Apache)), Just(Some(Edition::Community))];
+    (edition, any::<bool>()).prop_map(|(edition, has_logical_replica)| Ground { edition, has_logical_replica })
 }
 
 /// Applies at most `steps` of what is to be applied, as an interrupted pass would.
@@ -222,10 +157,7 @@ fn apply(packs: &[Pack], applied: &mut Applied, ground: Ground, steps: usize) {
             .flat_map(|pack| &pack.migrations)
             .find(|migration| migration.id == id)
             .expect("compare names migrations of the packs");
-        applied.push(AppliedMigration {
-            id,
-            checksum: migration.checksum.clone(),
-        });
+        applied.push(AppliedMigration { id, checksum: migration.checksum.clone() });
     }
 }
 

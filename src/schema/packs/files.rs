@@ -63,13 +63,8 @@ impl Files {
     fn built_in(name: &str) -> Option<Self> {
         let dir = BUILT_IN.dirs().find(|dir| name_of(dir.path()) == name)?;
         let directories = dir.dirs().map(|dir| (name_of(dir.path()), None));
-        let files = dir
-            .files()
-            .map(|file| (name_of(file.path()), Some(file.contents().to_vec())));
-        Some(Self {
-            place: format!("built-in:{name}"),
-            entries: directories.chain(files).collect(),
-        })
+        let files = dir.files().map(|file| (name_of(file.path()), Some(file.contents().to_vec())));
+        Some(Self { place: format!("built-in:{name}"), entries: directories.chain(files).collect() })
     }
 
     fn in_directory(path: &Path, problems: &mut Vec<PackProblem>) -> Option<Self> {
@@ -108,7 +103,5 @@ impl Files {
 }
 
 fn name_of(path: &Path) -> String {
-    path.file_name()
-        .map(|name| name.to_string_lossy().into_owned())
-        .unwrap_or_default()
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }

@@ -13,12 +13,7 @@ pub(super) const FILE: &str = "pack.yaml";
 const RESERVED_PREFIXES: [&str; 2] = ["_timescaledb", "pg_"];
 
 /// Schemas that belong to somebody else, by their whole names.
-const RESERVED: [&str; 4] = [
-    "hypertide",
-    "information_schema",
-    "timescaledb_information",
-    "timescaledb_experimental",
-];
+const RESERVED: [&str; 4] = ["hypertide", "information_schema", "timescaledb_information", "timescaledb_experimental"];
 
 /// A checked `pack.yaml`.
 pub(super) struct Manifest {
@@ -44,9 +39,7 @@ pub(super) fn read(files: &Files, problems: &mut Vec<PackProblem>) -> Option<Man
     let path = files.path(FILE);
     let before = problems.len();
     let Some(Some(bytes)) = files.entries.get(FILE) else {
-        problems.push(PackProblem::NoManifest {
-            place: files.place.clone(),
-        });
+        problems.push(PackProblem::NoManifest { place: files.place.clone() });
         return None;
     };
     let Ok(text) = std::str::from_utf8(bytes) else {
@@ -56,10 +49,7 @@ pub(super) fn read(files: &Files, problems: &mut Vec<PackProblem>) -> Option<Man
     let raw: Raw = match serde_yaml::from_str(text) {
         Ok(raw) => raw,
         Err(error) => {
-            problems.push(PackProblem::Manifest {
-                path,
-                because: error.without_snippet().to_string(),
-            });
+            problems.push(PackProblem::Manifest { path, because: error.without_snippet().to_string() });
             return None;
         }
     };
@@ -87,39 +77,23 @@ pub(super) fn read(files: &Files, problems: &mut Vec<PackProblem>) -> Option<Man
     if problems.len() > before {
         return None;
     }
-    Some(Manifest {
-        name: raw.name?,
-        description: raw.description?,
-        published,
-        chunk_schemas,
-        schemas,
-    })
+    Some(Manifest { name: raw.name?, description: raw.description?, published, chunk_schemas, schemas })
 }
 
 /// The name becomes the key of recorded migrations and is typed by people.
 fn is_pack_name(name: &str) -> bool {
     let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
-    (1..=30).contains(&name.len())
-        && name.starts_with(|c: char| c.is_ascii_lowercase())
-        && name.chars().all(inner)
+    (1..=30).contains(&name.len()) && name.starts_with(|c: char| c.is_ascii_lowercase()) && name.chars().all(inner)
 }
 
 fn schemas(path: &str, names: Vec<String>, problems: &mut Vec<PackProblem>) -> Vec<Ident> {
     let mut schemas = Vec::new();
     for name in names {
-        let is_reserved = RESERVED.contains(&name.as_str())
-            || RESERVED_PREFIXES
-                .iter()
-                .any(|prefix| name.starts_with(prefix));
+        let is_reserved =
+            RESERVED.contains(&name.as_str()) || RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
         match Ident::new(&name) {
-            Err(source) => problems.push(PackProblem::Schema {
-                path: path.to_owned(),
-                source,
-            }),
-            Ok(_) if is_reserved => problems.push(PackProblem::ReservedSchema {
-                path: path.to_owned(),
-                schema: name,
-            }),
+            Err(source) => problems.push(PackProblem::Schema { path: path.to_owned(), source }),
+            Ok(_) if is_reserved => problems.push(PackProblem::ReservedSchema { path: path.to_owned(), schema: name }),
             Ok(schema) => schemas.push(schema),
         }
     }
@@ -127,12 +101,7 @@ fn schemas(path: &str, names: Vec<String>, problems: &mut Vec<PackProblem>) -> V
 }
 
 /// Names that must be among the schemas the pack makes.
-fn own_schemas(
-    path: &str,
-    names: Vec<String>,
-    schemas: &[Ident],
-    problems: &mut Vec<PackProblem>,
-) -> Vec<Ident> {
+fn own_schemas(path: &str, names: Vec<String>, schemas: &[Ident], problems: &mut Vec<PackProblem>) -> Vec<Ident> {
     let mut own = Vec::new();
     for name in names {
         match schemas.iter().find(|schema| schema.as_str() == name) {

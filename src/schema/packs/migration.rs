@@ -17,11 +17,7 @@ const README: &str = "README.md";
 const NEEDS: [&str; 2] = ["community", "no-logical-replica"];
 
 /// Every migration of a pack, in the order of their numbers.
-pub(super) fn read_all(
-    files: &Files,
-    pack: &str,
-    problems: &mut Vec<PackProblem>,
-) -> Vec<Migration> {
+pub(super) fn read_all(files: &Files, pack: &str, problems: &mut Vec<PackProblem>) -> Vec<Migration> {
     let mut by_number: BTreeMap<u32, (&String, Migration)> = BTreeMap::new();
     for (file, bytes) in &files.entries {
         if file == manifest::FILE || file == README {
@@ -38,11 +34,7 @@ pub(super) fn read_all(
         };
         check_script(&path, sql, problems);
         let migration = Migration {
-            id: MigrationId {
-                pack: pack.to_owned(),
-                number,
-                what: what.to_owned(),
-            },
+            id: MigrationId { pack: pack.to_owned(), number, what: what.to_owned() },
             checksum: checksum(bytes),
             needs: needs(&path, sql, problems),
             sql: sql.to_owned(),
@@ -57,10 +49,7 @@ pub(super) fn read_all(
             by_number.insert(number, (file, migration));
         }
     }
-    by_number
-        .into_values()
-        .map(|(_, migration)| migration)
-        .collect()
+    by_number.into_values().map(|(_, migration)| migration).collect()
 }
 
 /// `007_words-and_words.sql` is 7 and the words; numbers begin at 001.
@@ -75,9 +64,7 @@ fn parse_name(file: &str) -> Option<(u32, &str)> {
 
 fn checksum(bytes: &[u8]) -> String {
     let digest = Sha256::digest(bytes);
-    digest
-        .iter()
-        .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+    digest.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
 }
 
 /// Reads `-- needs: …` from the head: the comments and blank lines before the first statement. A line that looks like
@@ -102,10 +89,7 @@ fn needs(path: &str, sql: &str, problems: &mut Vec<PackProblem>) -> Needs {
                 }
             }
         } else if looks_like_needs(text) {
-            problems.push(PackProblem::StrayNeeds {
-                path: path.to_owned(),
-                line,
-            });
+            problems.push(PackProblem::StrayNeeds { path: path.to_owned(), line });
         }
     }
     needs
@@ -113,25 +97,19 @@ fn needs(path: &str, sql: &str, problems: &mut Vec<PackProblem>) -> Needs {
 
 fn looks_like_needs(line: &str) -> bool {
     let line = line.trim_start_matches('\u{feff}');
-    let is_comment = ["--", "/*", "*"]
-        .iter()
-        .any(|start| line.starts_with(start));
+    let is_comment = ["--", "/*", "*"].iter().any(|start| line.starts_with(start));
     let text = line.trim_start_matches(|c: char| "-/*".contains(c) || c.is_whitespace());
     let word = text.split(':').next().unwrap_or_default().trim_end();
     is_comment
         && text.contains(':')
-        && ["need", "needs", "require", "requires"]
-            .iter()
-            .any(|known| word.eq_ignore_ascii_case(known))
+        && ["need", "needs", "require", "requires"].iter().any(|known| word.eq_ignore_ascii_case(known))
 }
 
 /// One transaction around the whole file is hypertide's to open and to close.
 fn check_script(path: &str, sql: &str, problems: &mut Vec<PackProblem>) {
     let statements = script::statements(sql);
     if statements.is_empty() {
-        problems.push(PackProblem::Empty {
-            path: path.to_owned(),
-        });
+        problems.push(PackProblem::Empty { path: path.to_owned() });
     }
     for statement in statements.iter().filter(|one| ends_transaction(one)) {
         problems.push(PackProblem::Transaction {

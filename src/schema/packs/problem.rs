@@ -178,52 +178,36 @@ impl PackProblem {
     /// What to do about it, in one line.
     pub fn help(&self) -> String {
         match self {
-            Self::Unknown {
-                meant: Some(meant), ..
-            }
-            | Self::PublishedOnly {
-                meant: Some(meant), ..
-            }
-            | Self::UnknownNeed {
-                meant: Some(meant), ..
-            } => format!("did you mean `{meant}`?"),
+            Self::Unknown { meant: Some(meant), .. }
+            | Self::PublishedOnly { meant: Some(meant), .. }
+            | Self::UnknownNeed { meant: Some(meant), .. } => format!("did you mean `{meant}`?"),
             Self::Unknown { known, .. } => format!(
                 "built-in packs: {}; a pack of your own is named by its directory, such as `./packs/mine`",
                 known.join(", ")
             ),
             Self::Read { .. } => "check that it exists and that you may read it".to_owned(),
             Self::NoManifest { .. } => {
-                "write one with the keys `name`, `description`, `published` and `schemas`"
-                    .to_owned()
+                "write one with the keys `name`, `description`, `published` and `schemas`".to_owned()
             }
             Self::Manifest { .. } => {
                 "its keys are `name`, `description`, and the lists `published`, `chunk_schemas` and `schemas`"
                     .to_owned()
             }
             Self::MissingKey { key, .. } => format!("add the key `{key}`"),
-            Self::Name { .. } => {
-                "use 1 to 30 of a-z, 0-9, `-` and `_`, beginning with a letter".to_owned()
-            }
+            Self::Name { .. } => "use 1 to 30 of a-z, 0-9, `-` and `_`, beginning with a letter".to_owned(),
             Self::Schema { .. } => "give the schema a name PostgreSQL accepts".to_owned(),
             Self::ReservedSchema { .. } => "make a schema of the pack's own".to_owned(),
             Self::PublishedOnly { schema, .. } => format!("add `{schema}` to `schemas` as well"),
             Self::NameTaken { .. } => "name one of them otherwise, or leave it out".to_owned(),
             Self::Stray { .. } => {
-                "a pack holds pack.yaml, README.md and migrations such as 001_first_tables.sql"
-                    .to_owned()
+                "a pack holds pack.yaml, README.md and migrations such as 001_first_tables.sql".to_owned()
             }
             Self::NotUtf8 { .. } => "save it as UTF-8".to_owned(),
             Self::SameNumber { .. } => "give the newer one the next free number".to_owned(),
-            Self::UnknownNeed { .. } => {
-                "a migration can need `community` and `no-logical-replica`".to_owned()
-            }
-            Self::StrayNeeds { .. } => {
-                "write `-- needs: …` exactly so, before the first statement".to_owned()
-            }
+            Self::UnknownNeed { .. } => "a migration can need `community` and `no-logical-replica`".to_owned(),
+            Self::StrayNeeds { .. } => "write `-- needs: …` exactly so, before the first statement".to_owned(),
             Self::Empty { .. } => "write its statements, or remove the file".to_owned(),
-            Self::Transaction { .. } => {
-                "leave it out: each migration runs in a transaction of its own".to_owned()
-            }
+            Self::Transaction { .. } => "leave it out: each migration runs in a transaction of its own".to_owned(),
         }
     }
 }
@@ -232,10 +216,6 @@ fn told(problems: &[PackProblem]) -> String {
     let lines: Vec<_> = problems.iter().map(PackProblem::line).collect();
     match lines.as_slice() {
         [only] => only.clone(),
-        many => format!(
-            "the packs have {} problems\n  {}",
-            many.len(),
-            many.join("\n  ")
-        ),
+        many => format!("the packs have {} problems\n  {}", many.len(), many.join("\n  ")),
     }
 }

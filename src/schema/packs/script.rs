@@ -48,9 +48,7 @@ fn token(rest: &str, first: char) -> (Token, usize) {
         '-' if rest.starts_with("--") => (Token::Blank, rest.find('\n').unwrap_or(rest.len())),
         '/' if rest.starts_with("/*") => (Token::Blank, block_comment(rest)),
         '\'' => (Token::Other, 1 + quoted(&rest[1..], '\'', false)),
-        'e' | 'E' if rest[1..].starts_with('\'') => {
-            (Token::Other, 2 + quoted(&rest[2..], '\'', true))
-        }
+        'e' | 'E' if rest[1..].starts_with('\'') => (Token::Other, 2 + quoted(&rest[2..], '\'', true)),
         '"' => (Token::Other, 1 + quoted(&rest[1..], '"', false)),
         '$' => (Token::Other, dollar_quoted(rest)),
         ';' => (Token::Semicolon, 1),
@@ -119,8 +117,7 @@ fn dollar_quoted(text: &str) -> usize {
     };
     let tag = &text[..tag_len + 2];
     let name = &tag[1..=tag_len];
-    let is_tag =
-        name.chars().all(|c| is_word(c) && c != '$') && !name.starts_with(char::is_numeric);
+    let is_tag = name.chars().all(|c| is_word(c) && c != '$') && !name.starts_with(char::is_numeric);
     if !is_tag {
         return 1;
     }
@@ -158,10 +155,7 @@ impl Scan {
         if !self.is_inside {
             self.is_inside = true;
             self.is_opening = true;
-            self.statements.push(Statement {
-                line,
-                words: Vec::new(),
-            });
+            self.statements.push(Statement { line, words: Vec::new() });
         }
         match token {
             Token::Word => return self.word(&text.to_lowercase()),
@@ -195,10 +189,7 @@ mod tests {
     use super::*;
 
     fn heads(sql: &str) -> Vec<String> {
-        statements(sql)
-            .iter()
-            .map(|one| format!("{}:{}", one.line, one.words.join(" ")))
-            .collect()
+        statements(sql).iter().map(|one| format!("{}:{}", one.line, one.words.join(" "))).collect()
     }
 
     #[test]
@@ -211,14 +202,7 @@ mod tests {
 
     #[test]
     fn comments_alone_are_no_statement() {
-        for sql in [
-            "",
-            " \n\t",
-            "-- select 1;",
-            "/* select 1; */",
-            ";;\n;",
-            "/* open",
-        ] {
+        for sql in ["", " \n\t", "-- select 1;", "/* select 1; */", ";;\n;", "/* open"] {
             assert!(statements(sql).is_empty(), "{sql}");
         }
     }
@@ -243,16 +227,11 @@ mod tests {
     #[test]
     fn what_follows_a_body_is_a_statement_again() {
         assert_eq!(
-            heads(
-                "create function f() begin atomic select case when a then 1 end; end;\nrollback;"
-            ),
+            heads("create function f() begin atomic select case when a then 1 end; end;\nrollback;"),
             ["1:create function", "2:rollback"]
         );
         assert_eq!(heads("select 'a\\'; commit"), ["1:select", "1:commit"]);
-        assert_eq!(
-            heads("select $1; commit; select $2"),
-            ["1:select", "1:commit", "1:select"]
-        );
+        assert_eq!(heads("select $1; commit; select $2"), ["1:select", "1:commit", "1:select"]);
     }
 
     #[test]

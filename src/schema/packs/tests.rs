@@ -29,11 +29,7 @@ fn problems(files: &[(&str, &str)]) -> Vec<String> {
     let place = format!("{}/", dir.path().display());
     match load_dir(&dir) {
         Ok(packs) => panic!("expected problems, got {packs:?}"),
-        Err(error) => error
-            .problems
-            .iter()
-            .map(|problem| problem.to_string().replace(&place, ""))
-            .collect(),
+        Err(error) => error.problems.iter().map(|problem| problem.to_string().replace(&place, "")).collect(),
     }
 }
 
@@ -50,38 +46,22 @@ fn reads_a_directory_in_the_order_of_numbers() {
     let dir = directory(&[
         ("pack.yaml", MANIFEST),
         ("README.md", "words"),
-        (
-            "010_late.sql",
-            "-- needs: community\n-- needs: no-logical-replica\nselect 2",
-        ),
+        ("010_late.sql", "-- needs: community\n-- needs: no-logical-replica\nselect 2"),
         ("002_first-of_all.sql", "select 1;\n"),
     ]);
     let packs = load_dir(&dir).unwrap();
     let [pack] = packs.as_slice() else {
         panic!("one pack expected: {packs:?}");
     };
-    assert_eq!(
-        (pack.name.as_str(), pack.description.as_str()),
-        ("mine", "d")
-    );
+    assert_eq!((pack.name.as_str(), pack.description.as_str()), ("mine", "d"));
     assert_eq!(pack.published, pack.schemas[..1]);
-    let ids: Vec<_> = pack
-        .migrations
-        .iter()
-        .map(|one| one.id.to_string())
-        .collect();
+    let ids: Vec<_> = pack.migrations.iter().map(|one| one.id.to_string()).collect();
     assert_eq!(ids, ["mine/002_first-of_all", "mine/010_late"]);
     assert_eq!(pack.migrations[0].needs, Needs::default());
-    let both = Needs {
-        community: true,
-        no_logical_replica: true,
-    };
+    let both = Needs { community: true, no_logical_replica: true };
     assert_eq!(pack.migrations[1].needs, both);
     // printf 'select 1;\n' | sha256sum
-    assert_eq!(
-        pack.migrations[0].checksum,
-        "4a45092ccf992ea92250053a80b931b787924ba61648f420555511b84f10ab6c"
-    );
+    assert_eq!(pack.migrations[0].checksum, "4a45092ccf992ea92250053a80b931b787924ba61648f420555511b84f10ab6c");
 }
 
 #[test]
@@ -158,9 +138,7 @@ fn needs_that_would_go_unread_are_problems() {
         let line = if sql.starts_with("select") { 2 } else { 1 };
         assert_eq!(
             problems_of_sql(sql),
-            [format!(
-                "001_x.sql:{line}: this would not be read as what the migration needs"
-            )],
+            [format!("001_x.sql:{line}: this would not be read as what the migration needs")],
             "{sql}"
         );
     }
@@ -172,49 +150,28 @@ fn an_unknown_need_is_a_problem() {
         problems_of_sql("-- needs: community, no-logical\nselect 1"),
         ["001_x.sql:1: `no-logical` is nothing a migration can need"]
     );
-    assert_eq!(
-        problems_of_sql("-- needs:\nselect 1"),
-        ["001_x.sql:1: `` is nothing a migration can need"]
-    );
+    assert_eq!(problems_of_sql("-- needs:\nselect 1"), ["001_x.sql:1: `` is nothing a migration can need"]);
 }
 
 #[test]
 fn prose_about_needs_is_no_need() {
     let dir = directory(&[
         ("pack.yaml", MANIFEST),
-        (
-            "001_x.sql",
-            "-- needs the tables of 001\n-- Note: needs: not here\nselect 1",
-        ),
+        ("001_x.sql", "-- needs the tables of 001\n-- Note: needs: not here\nselect 1"),
     ]);
     assert!(load_dir(&dir).is_ok());
 }
 
 #[test]
 fn a_migration_neither_opens_nor_closes_a_transaction() {
-    for statement in [
-        "begin",
-        "START TRANSACTION",
-        "commit",
-        "End",
-        "rollback",
-        "abort",
-    ] {
+    for statement in ["begin", "START TRANSACTION", "commit", "End", "rollback", "abort"] {
         assert_eq!(
             problems_of_sql(&format!("select 1;\n{statement};")),
-            [format!(
-                "001_x.sql:2: a migration must not say {}",
-                statement.to_uppercase()
-            )]
+            [format!("001_x.sql:2: a migration must not say {}", statement.to_uppercase())]
         );
     }
-    let dir = directory(&[
-        ("pack.yaml", MANIFEST),
-        (
-            "001_x.sql",
-            "do $$ begin perform 1; end $$; prepare p as select 1;",
-        ),
-    ]);
+    let dir =
+        directory(&[("pack.yaml", MANIFEST), ("001_x.sql", "do $$ begin perform 1; end $$; prepare p as select 1;")]);
     assert!(load_dir(&dir).is_ok());
 }
 
@@ -232,25 +189,17 @@ fn a_manifest_says_everything_and_nothing_else() {
     );
     let unknown = problems_of_manifest(&MANIFEST.replace("published", "publish"));
     assert!(
-        unknown[0].starts_with("pack.yaml cannot be understood: ")
-            && unknown[0].contains("publish"),
+        unknown[0].starts_with("pack.yaml cannot be understood: ") && unknown[0].contains("publish"),
         "{unknown:?}"
     );
 }
 
 #[test]
 fn schemas_of_others_are_refused() {
-    for schema in [
-        "_timescaledb_internal",
-        "pg_toast",
-        "hypertide",
-        "information_schema",
-    ] {
+    for schema in ["_timescaledb_internal", "pg_toast", "hypertide", "information_schema"] {
         assert_eq!(
             problems_of_manifest(&format!("name: m\ndescription: d\nschemas: [{schema}]")),
-            [format!(
-                "pack.yaml: schema `{schema}` belongs to somebody else"
-            )]
+            [format!("pack.yaml: schema `{schema}` belongs to somebody else")]
         );
     }
 }
@@ -261,10 +210,7 @@ fn two_packs_of_one_name_are_refused() {
     let two = directory(&[("pack.yaml", MANIFEST)]);
     let refs = [&one, &two].map(|dir| PackRef::Directory(dir.path().to_owned()));
     let error = load(&refs).unwrap_err();
-    assert!(matches!(
-        error.problems.as_slice(),
-        [PackProblem::NameTaken { .. }]
-    ));
+    assert!(matches!(error.problems.as_slice(), [PackProblem::NameTaken { .. }]));
 }
 
 #[test]
@@ -279,10 +225,8 @@ fn every_built_in_pack_is_sound_and_named_after_its_directory() {
 #[test]
 fn the_binary_embeds_the_packs_that_are_on_disk() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("sql/packs");
-    let on_disk: BTreeSet<_> = fs::read_dir(&root)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
+    let on_disk: BTreeSet<_> =
+        fs::read_dir(&root).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     assert_eq!(on_disk, built_in().into_iter().collect());
     for name in on_disk {
         let embedded = load(&[PackRef::BuiltIn(name.clone())]).unwrap();

@@ -3,28 +3,17 @@
 use super::*;
 
 fn mirror(files: &[(&str, &str)]) -> Option<String> {
-    let files: Vec<(PathBuf, String)> = files
-        .iter()
-        .map(|&(name, text)| (PathBuf::from(name), text.to_owned()))
-        .collect();
+    let files: Vec<(PathBuf, String)> =
+        files.iter().map(|&(name, text)| (PathBuf::from(name), text.to_owned())).collect();
     pick(&files)
 }
 
 #[test]
 fn takes_the_mirror_of_a_one_line_list() {
     let table = [
-        (
-            "deb http://m.example/debian bookworm main",
-            Some("http://m.example/debian"),
-        ),
-        (
-            "deb http://m.example/debian/ stable main contrib # ours",
-            Some("http://m.example/debian"),
-        ),
-        (
-            "deb\t[ arch=amd64 ] http://m.example/debian sid main",
-            Some("http://m.example/debian"),
-        ),
+        ("deb http://m.example/debian bookworm main", Some("http://m.example/debian")),
+        ("deb http://m.example/debian/ stable main contrib # ours", Some("http://m.example/debian")),
+        ("deb\t[ arch=amd64 ] http://m.example/debian sid main", Some("http://m.example/debian")),
         (
             "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] https://m.example/x trixie main",
             Some("https://m.example/x"),
@@ -33,26 +22,11 @@ fn takes_the_mirror_of_a_one_line_list() {
         ("deb-src http://m.example/debian bookworm main", None),
         ("deb cdrom:[Debian 12]/ bookworm main", None),
         ("deb http://m.example/debian", None),
-        (
-            "deb https://user:secret@m.example/debian bookworm main",
-            None,
-        ),
-        (
-            "deb http://security.debian.org/debian-security bookworm-security main",
-            None,
-        ),
-        (
-            "deb http://archive.ubuntu.com/ubuntu noble main universe",
-            None,
-        ),
-        (
-            "deb https://packages.cloud.google.com/apt cloud-sdk-bookworm main",
-            None,
-        ),
-        (
-            "deb https://download.docker.com/linux/debian bookworm stable",
-            None,
-        ),
+        ("deb https://user:secret@m.example/debian bookworm main", None),
+        ("deb http://security.debian.org/debian-security bookworm-security main", None),
+        ("deb http://archive.ubuntu.com/ubuntu noble main universe", None),
+        ("deb https://packages.cloud.google.com/apt cloud-sdk-bookworm main", None),
+        ("deb https://download.docker.com/linux/debian bookworm stable", None),
         (
             "deb [signed-by=/usr/share/keyrings/microsoft.gpg] https://packages.microsoft.com/debian/12/prod bookworm main",
             None,
@@ -95,11 +69,7 @@ fn passes_over_stanzas_that_are_off_or_signed_by_somebody_else() {
         "Signed-By:\n -----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n mQINBF\n",
         "Signed-By: /usr/share/keyrings/vendor.gpg\n",
     ] {
-        assert_eq!(
-            mirror(&[("a.sources", &format!("{stanza}{more}"))]),
-            None,
-            "{more}"
-        );
+        assert_eq!(mirror(&[("a.sources", &format!("{stanza}{more}"))]), None, "{more}");
     }
 }
 
@@ -107,25 +77,16 @@ fn passes_over_stanzas_that_are_off_or_signed_by_somebody_else() {
 fn prefers_the_mirror_that_is_called_after_debian() {
     let files = [
         ("sources.list", "deb http://vendor.example/apt stable main"),
-        (
-            "sources.list.d/a.list",
-            "deb http://m.example/debian trixie main",
-        ),
+        ("sources.list.d/a.list", "deb http://m.example/debian trixie main"),
     ];
     assert_eq!(mirror(&files).as_deref(), Some("http://m.example/debian"));
-    assert_eq!(
-        mirror(&files[..1]).as_deref(),
-        Some("http://vendor.example/apt")
-    );
+    assert_eq!(mirror(&files[..1]).as_deref(), Some("http://vendor.example/apt"));
 }
 
 #[test]
 fn files_that_apt_ignores_are_ignored() {
     let line = "deb http://m.example/debian trixie main";
-    assert_eq!(
-        mirror(&[("a.list.save", line), ("b.sources.bak", line)]),
-        None
-    );
+    assert_eq!(mirror(&[("a.list.save", line), ("b.sources.bak", line)]), None);
 }
 
 #[test]
@@ -135,10 +96,7 @@ fn security_updates_live_next_to_a_mirror_called_debian() {
         places,
         [
             ("http://m.example/debian".to_owned(), "trixie-updates"),
-            (
-                "http://m.example/debian-security".to_owned(),
-                "trixie-security"
-            ),
+            ("http://m.example/debian-security".to_owned(), "trixie-security"),
         ]
     );
     assert_eq!(update_suites("http://m.example/x").len(), 1);
