@@ -1,0 +1,30 @@
+//! The program itself against a real engine and real databases: each test has a cluster of its own, named at random.
+
+#![allow(clippy::print_stderr, clippy::unwrap_used)]
+
+#[path = "cluster/world.rs"]
+mod world;
+
+#[path = "cluster/bad_input.rs"]
+mod bad_input;
+
+#[path = "cluster/interrupted.rs"]
+mod interrupted;
+
+#[path = "cluster/logical.rs"]
+mod logical;
+
+#[path = "cluster/migrations.rs"]
+mod migrations;
+
+#[path = "cluster/neighbours.rs"]
+mod neighbours;
+
+#[path = "cluster/physical.rs"]
+mod physical;
+
+#[path = "cluster/readme.rs"]
+mod readme;
+
+#[path = "cluster/secrets.rs"]
+mod secrets;
