@@ -190,6 +190,7 @@ impl<'a> Executor<'a> {
             Step::CreateVolume { spec } => self.create_volume(spec).await,
             Step::CloneStandby { node, from } => self.clone_standby(node, from).await,
             Step::CreateNode { spec } => self.create_node(spec).await,
+            Step::GiveSecrets { node } => self.put_secrets(&cluster.container(node)).await,
             Step::StartNode { node } => self.start_node(node).await,
             Step::StopNode { node } => self.stop_node(node).await,
             Step::RemoveContainer { node } => Ok(engine.remove_container(&cluster.container(node)).await?),

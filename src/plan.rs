@@ -16,7 +16,7 @@ pub mod step;
 pub mod topology;
 
 use crate::model::desired::Desired;
-use crate::model::observed::Observed;
+use crate::model::observed::{Observed, RunState};
 use crate::model::pack::Pack;
 use crate::model::seen::Seen;
 use hold::{Hold, Reason};
@@ -122,7 +122,8 @@ fn agent_steps(wanted: &Wanted<'_>, observed: &Observed, holds: &mut Vec<Hold>) 
     match &observed.agent {
         Seen::Unknown { because } => holds.push(Hold::new(name, Reason::Unknown(because.clone()))),
         Seen::Present(container) if !container.ours => holds.push(Hold::new(name, Reason::NotOurs("container"))),
-        Seen::Present(container) if container.spec == spec => {
+        // One that never started may have been cut off before it got its binary: made anew.
+        Seen::Present(container) if container.spec == spec && container.state != RunState::Created => {
             if !container.state.is_running() {
                 steps.start.push(Step::StartAgent);
             }

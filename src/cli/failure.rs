@@ -70,7 +70,7 @@ impl From<PackError> for Failure {
 
 impl From<NameError> for Failure {
     fn from(error: NameError) -> Self {
-        Self::of(exit::USAGE, &error, None)
+        Self::of(exit::USAGE, &error, Some("choose another name".into()))
     }
 }
 

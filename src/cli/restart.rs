@@ -7,6 +7,7 @@ use super::context::Context;
 use super::failure::Failure;
 use super::progress::Progress;
 use super::{exit, render};
+use crate::plan::provision;
 use crate::plan::step::{Plan, Step};
 use crate::site::Reach;
 use crate::tasks::converge::{Goal, converge, execute_once};
@@ -31,7 +32,9 @@ pub async fn run(cli: &Cli, node: Option<&str>) -> Result<u8, Failure> {
     let exists = |name| observed.nodes.get(name).is_some_and(|seen| seen.container.is_present());
     let mut plan = Plan::default();
     for node in chosen.iter().filter(|node| exists(&node.name)) {
-        plan.then(vec![Step::StopNode { node: node.name.clone() }, Step::StartNode { node: node.name.clone() }]);
+        let mut lane = vec![Step::StopNode { node: node.name.clone() }];
+        lane.extend(provision::start(&node.name));
+        plan.then(lane);
     }
     if plan.is_empty() {
         return Err(Failure::new(exit::FAILED, "nothing to restart").with_help("run `hypertide up` first"));

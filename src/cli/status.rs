@@ -8,7 +8,7 @@ use super::failure::Failure;
 use super::{exit, render};
 use crate::model::cluster::Health;
 use crate::model::observed::Observed;
-use crate::plan::{self, Wanted};
+use crate::plan::{self, Wanted, remit};
 use crate::site::Reach;
 use crate::status::Status;
 
@@ -42,6 +42,7 @@ pub async fn look(context: &Context) -> Result<Status, Failure> {
 /// The status of an observation, holds included.
 pub fn sum_up(context: &Context, observed: &Observed) -> Status {
     let wanted = Wanted { desired: &context.site.desired, packs: Some(&context.packs), agent: None };
-    let plan = plan::plan(&wanted, observed);
+    // What only `up` would do shows as held, like everything else that is wanted and not done.
+    let plan = remit::agent(plan::plan(&wanted, observed));
     Status::new(&context.site.desired, observed, plan.holds)
 }

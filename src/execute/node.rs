@@ -31,12 +31,11 @@ impl Executor<'_> {
         let cluster = &self.site.desired.cluster;
         let name = cluster.container(&spec.node);
         let body = spec::node(cluster, spec, &self.image()?.id);
-        self.site.engine.create_container(&name, body).await?;
-        self.put_secrets(&name).await
+        Ok(self.site.engine.create_container(&name, body).await?)
     }
 
     /// Puts the passwords on the volume, through a container that mounts it.
-    async fn put_secrets(&self, container: &str) -> Result<(), Cause> {
+    pub(super) async fn put_secrets(&self, container: &str) -> Result<(), Cause> {
         let secrets = self.site.known_secrets().ok_or(ReachError::NoSecrets)?;
         let owner = image::postgres_uid(self.site.engine.client(), container).await?;
         let pgpass = secrets.to_pgpass();

@@ -234,7 +234,7 @@ impl fmt::Display for Reason {
             Self::NotApplying(errors) => write!(f, "changes are not being applied ({errors} failed attempts)"),
             Self::SlotLost => f.write_str("its slot on the primary is gone, so changes are missing"),
             Self::NotStreaming => f.write_str("is not streaming from the primary"),
-            Self::NeedsUp => f.write_str("is not provisioned"),
+            Self::NeedsUp => f.write_str("lacks something that only `up` provides"),
         }
     }
 }

@@ -203,26 +203,28 @@ fn container<'a>(
         }
         Seen::Present(_) => false,
     };
-    let start = Step::StartNode { node: name.clone() };
+    let start = start(name);
     match &seen.container {
         Seen::Unknown { because } => {
             hold(Reason::Unknown(because.clone()));
             (Vec::new(), Inside::Later)
         }
         Seen::Absent => {
-            steps.extend([Step::CreateNode { spec }, start]);
+            steps.push(Step::CreateNode { spec });
+            steps.extend(start);
             (steps, if is_fresh { Inside::Fresh } else { Inside::Later })
         }
         Seen::Present(there) if is_outdated(there, &spec, image) => {
             if there.state.is_running() {
                 steps.push(Step::StopNode { node: name.clone() });
             }
-            steps.extend([Step::RemoveContainer { node: name.clone() }, Step::CreateNode { spec }, start]);
+            steps.extend([Step::RemoveContainer { node: name.clone() }, Step::CreateNode { spec }]);
+            steps.extend(start);
             (steps, Inside::Later)
         }
         Seen::Present(there) => match there.state {
             RunState::Created | RunState::Exited => {
-                steps.push(start);
+                steps.extend(start);
                 (steps, Inside::Later)
             }
             RunState::Paused => {
@@ -243,6 +245,11 @@ fn container<'a>(
             },
         },
     }
+}
+
+/// Starting a node. Its passwords come first each time: a run may have been cut off before it gave them.
+pub fn start(node: &NodeName) -> [Step; 2] {
+    [Step::GiveSecrets { node: node.clone() }, Step::StartNode { node: node.clone() }]
 }
 
 fn is_outdated(there: &ContainerSeen, spec: &NodeSpec, image: Option<&ImageFacts>) -> bool {

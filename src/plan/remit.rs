@@ -56,7 +56,8 @@ pub fn agent(plan: Plan) -> Plan {
 const fn is_in_remit(step: &Step) -> bool {
     matches!(
         step,
-        Step::StartNode { .. }
+        Step::GiveSecrets { .. }
+            | Step::StartNode { .. }
             | Step::AlignPasswords { .. }
             | Step::PublishTables { .. }
             | Step::PrepareSubscriber { .. }

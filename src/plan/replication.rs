@@ -282,7 +282,7 @@ fn standby(
         }
         lane.push(Step::CloneStandby { node: name.clone(), from: primary.clone() });
         lane.push(Step::CreateNode { spec });
-        lane.push(Step::StartNode { node: name });
+        lane.extend(provision::start(&name));
         return lane;
     }
     if let Some(server) = seen.server.present() {

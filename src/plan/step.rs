@@ -55,10 +55,15 @@ pub enum Step {
         /// The primary.
         from: NodeName,
     },
-    /// Create a node's container and give it its secrets.
+    /// Create a node's container.
     CreateNode {
         /// Everything the container is made from.
         spec: NodeSpec,
+    },
+    /// Put the passwords on a node's volume, through its container.
+    GiveSecrets {
+        /// Which node.
+        node: NodeName,
     },
     /// Start a node's container and wait until it answers SQL.
     StartNode {
@@ -240,6 +245,7 @@ impl Step {
             Self::CreateVolume { .. } => "create_volume",
             Self::CloneStandby { .. } => "clone_standby",
             Self::CreateNode { .. } => "create_node",
+            Self::GiveSecrets { .. } => "give_secrets",
             Self::StartNode { .. } => "start_node",
             Self::StopNode { .. } => "stop_node",
             Self::RemoveContainer { .. } => "remove_container",
@@ -272,6 +278,7 @@ impl Step {
             Self::ProvideImage | Self::ProvideToolImage | Self::CreateSecrets | Self::CreateNetwork => Subject::Host,
             Self::CreateVolume { spec } | Self::CreateNode { spec } => Subject::Node(&spec.node),
             Self::CloneStandby { node, .. }
+            | Self::GiveSecrets { node }
             | Self::StartNode { node }
             | Self::StopNode { node }
             | Self::RemoveContainer { node }
@@ -309,6 +316,7 @@ impl fmt::Display for Step {
             Self::CreateNode { spec } => {
                 write!(f, "create the container of {} ({}, port {})", spec.node, spec.seat, spec.port)
             }
+            Self::GiveSecrets { node } => write!(f, "give {node} its passwords"),
             Self::StartNode { node } => write!(f, "start {node} and wait until it answers"),
             Self::StopNode { node } => write!(f, "stop {node} cleanly"),
             Self::RemoveContainer { node } => write!(f, "remove the container of {node}, keeping its volume"),

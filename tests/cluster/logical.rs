@@ -145,7 +145,7 @@ fn resync_copies_everything_afresh(world: &World) {
     // A row that logical replication would never put right.
     world.sql(
         "replica",
-        "set default_transaction_read_only = off; set session_replication_role = replica;
+        "set transaction read write; set session_replication_role = replica;
         update trading.market_data set source = 'tampered' where volume = 1",
     );
     assert_ne!(
