@@ -128,6 +128,10 @@ async fn database_image(site: &Site, observed: &Observed) -> Result<Seen<ImageFa
             timescaledb: volume.timescaledb.clone(),
         })
     });
+    // An agent never changes images: the one in use is the one.
+    if let (Reach::Network, Some(facts)) = (site.reach, &in_use) {
+        return Ok(Seen::Present(facts.clone()));
+    }
     let client = site.engine.client();
     let bundled = image::bundled_reference();
     let local = image::local_references(client).await?;
@@ -144,6 +148,15 @@ async fn database_image(site: &Site, observed: &Observed) -> Result<Seen<ImageFa
 
 async fn tool_image(site: &Site) -> Result<Seen<ImageFacts>, ObserveError> {
     let reference = image::bundled_reference();
+    // An agent runs it.
+    if site.reach == Reach::Network {
+        return Ok(Seen::Present(ImageFacts {
+            id: reference.clone(),
+            reference,
+            postgres_major: None,
+            timescaledb: None,
+        }));
+    }
     let id = site.engine.image_id(&reference).await?;
     Ok(seen(id.map(|id| ImageFacts { reference, id, postgres_major: None, timescaledb: None })))
 }

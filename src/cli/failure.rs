@@ -131,7 +131,7 @@ impl Failure {
     pub fn refused(holds: Vec<Hold>) -> Self {
         let message = match holds.as_slice() {
             [only] => format!("refused: {only}"),
-            many => format!("refused for {} reasons; nothing was touched", many.len()),
+            many => format!("refused for {} reasons", many.len()),
         };
         let help = match holds.as_slice() {
             [only] => only.reason.help(),

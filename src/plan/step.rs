@@ -177,7 +177,7 @@ pub enum Step {
         /// The replica.
         node: NodeName,
     },
-    /// Drop the subscription, without touching the primary.
+    /// Drop the subscription, with its slots where the primary can be reached.
     Unsubscribe {
         /// The replica.
         node: NodeName,

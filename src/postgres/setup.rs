@@ -293,10 +293,22 @@ pub async fn refresh_subscription(session: &Session, name: &Ident) -> Result<(),
     session.run("refresh the subscription", &sql).await
 }
 
-/// Drops the subscription here and leaves its slot alone, so that an unreachable publisher is no obstacle.
+/// Drops the subscription with its slots on the publisher, those of unfinished copies too; where the publisher cannot be
+/// reached, the subscription alone.
 pub async fn unsubscribe(session: &Session, name: &Ident) -> Result<(), PostgresError> {
+    let exists = session
+        .client()
+        .query_opt("select from pg_subscription where subname = $1", &[&name.as_str()])
+        .await
+        .map_err(|source| session.failed("look for the subscription", source))?;
+    if exists.is_none() {
+        return Ok(());
+    }
     let name = name.quoted();
     session.run("disable the subscription", &format!("alter subscription {name} disable")).await?;
+    let dropped = session.run("drop the subscription", &format!("drop subscription {name}")).await;
+    let Err(error) = dropped else { return Ok(()) };
+    tracing::warn!(%error, "drops the subscription without its slots");
     session.run("let go of the slot", &format!("alter subscription {name} set (slot_name = none)")).await?;
     session.run("drop the subscription", &format!("drop subscription {name}")).await
 }
