@@ -9,6 +9,7 @@ use tracing_subscriber::EnvFilter;
 use super::args::Verb;
 use super::render;
 use crate::execute::Event;
+use crate::plan::step::Step;
 
 /// Sends logs to stderr. `HYPERTIDE_LOG` overrides what the verb and `-v` choose.
 pub fn start_logging(verbose: u8, verb: &Verb) {
@@ -54,6 +55,12 @@ impl Progress {
             (Event::Began(step), Some(bar)) => bar.set_message(step.to_string()),
             (Event::Done(step), Some(bar)) => bar.println(format!("  done: {step}")),
             (Event::Progress(text), Some(bar)) => bar.set_message(text.to_owned()),
+            // Minutes may pass before the first of these is done.
+            (Event::Began(step @ (Step::ProvideImage | Step::ProvideToolImage | Step::CloneStandby { .. })), None)
+                if !self.is_silent =>
+            {
+                render::note(format!("  begun: {step}"));
+            }
             (Event::Done(step), None) if !self.is_silent => render::note(format!("  done: {step}")),
             (Event::Progress(text), None) => tracing::info!("{text}"),
             (Event::Began(_) | Event::Done(_), None) => {}

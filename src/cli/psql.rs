@@ -8,6 +8,7 @@ use super::args::Cli;
 use super::context::Context;
 use super::exit;
 use super::failure::Failure;
+use crate::docker::exec::TerminalSize;
 use crate::plan::provision::SUPERUSER;
 use crate::site::Reach;
 
@@ -34,8 +35,8 @@ pub async fn run(cli: &Cli, node: Option<&str>, args: &[String]) -> Result<u8, F
     let container = context.site.desired.cluster.container(&node.name);
     let is_interactive = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     let raw = if is_interactive { RawTerminal::enter() } else { None };
-    let size = raw.as_ref().map(|_| terminal_size());
-    let code = context.site.engine.exec_attached(&container, command, size).await;
+    let terminal = raw.as_ref().map(|_| terminal_size as TerminalSize);
+    let code = context.site.engine.exec_attached(&container, command, terminal).await;
     drop(raw);
     Ok(u8::try_from(code?).unwrap_or(exit::FAILED))
 }

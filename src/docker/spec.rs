@@ -173,3 +173,54 @@ fn network(cluster: &ClusterName, aliases: &[&str]) -> NetworkingConfig {
 fn nanoseconds(duration: Duration) -> Option<i64> {
     i64::try_from(duration.as_nanos()).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::cluster::Seat;
+
+    fn example() -> ContainerCreateBody {
+        let spec = NodeSpec {
+            node: NodeName::new("primary-1").expect("valid"),
+            seat: Seat::Primary,
+            port: 5434,
+            bind: "127.0.0.1".parse().expect("an address"),
+            settings: vec!["wal_level=logical".into()],
+        };
+        node(&ClusterName::new("trading").expect("valid"), &spec, "sha256:1")
+    }
+
+    #[test]
+    fn a_node_comes_back_only_when_hypertide_says_so() {
+        let restart = example().host_config.and_then(|host| host.restart_policy).and_then(|policy| policy.name);
+        assert_eq!(restart, Some(RestartPolicyNameEnum::NO));
+    }
+
+    #[test]
+    fn a_node_is_reachable_from_this_host_only_unless_asked() {
+        let ports = example().host_config.and_then(|host| host.port_bindings).expect("bound");
+        let binding = ports["5432/tcp"].as_ref().and_then(|bindings| bindings.first()).expect("one");
+        assert_eq!((binding.host_ip.as_deref(), binding.host_port.as_deref()), (Some("127.0.0.1"), Some("5434")));
+    }
+
+    #[test]
+    fn a_node_gets_a_signal_and_time_for_a_clean_shutdown() {
+        let body = example();
+        assert_eq!(body.stop_signal.as_deref(), Some("SIGINT"));
+        assert!(body.stop_timeout >= Some(60));
+    }
+
+    #[test]
+    fn settings_reach_the_server_as_arguments() {
+        assert_eq!(example().cmd, Some(["postgres", "-c", "wal_level=logical"].map(str::to_owned).to_vec()));
+    }
+
+    #[test]
+    fn the_agent_comes_back_by_itself_and_listens_nowhere() {
+        let body = agent(&ClusterName::new("trading").expect("valid"), "d", "image", "/run/docker.sock");
+        let host = body.host_config.expect("set");
+        let restart = host.restart_policy.and_then(|policy| policy.name);
+        assert_eq!(restart, Some(RestartPolicyNameEnum::UNLESS_STOPPED));
+        assert_eq!(host.port_bindings, None);
+    }
+}
