@@ -1,0 +1,44 @@
+# The recipes a person types are the recipes CI runs: `.ci/run` calls `make lint` and `make test`.
+
+CARGO ?= cargo
+BINARY := $(or $(CARGO_TARGET_DIR),target)/release/hypertide
+
+.DEFAULT_GOAL := help
+.PHONY: help build up down destroy status test lint deny bench ci
+
+help: ## Say what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## Build the release binary
+	$(CARGO) build --release --locked
+
+up: build ## Build, then provision or converge the cluster
+	$(BINARY) up
+
+down: build ## Stop the cluster; data and network stay
+	$(BINARY) down
+
+destroy: build ## Remove the cluster with all its data
+	$(BINARY) destroy --yes
+
+status: build ## Show nodes, roles, lag, completeness and holds
+	$(BINARY) status
+
+test: ## Run all tests; the container tests need a Docker engine
+	$(CARGO) test --locked
+
+lint: ## Check formatting and lints, warnings denied
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets --locked -- -D warnings
+
+deny: ## Check licences, advisories and sources, when cargo-deny is installed
+	@if $(CARGO) deny --version >/dev/null 2>&1; then \
+		$(CARGO) deny --locked check; \
+	else \
+		echo "cargo-deny is not installed, so nothing was checked: cargo install cargo-deny --locked"; \
+	fi
+
+bench: ## Measure; prints figures and asserts none
+	$(CARGO) bench --locked --bench up
+
+ci: lint test ## What CI runs
