@@ -39,6 +39,6 @@ deny: ## Check licences, advisories and sources, when cargo-deny is installed
 	fi
 
 bench: ## Measure; prints figures and asserts none
-	$(CARGO) bench --locked --bench up
+	$(CARGO) bench --locked --bench operate
 
 ci: lint test ## What CI runs
