@@ -206,7 +206,7 @@ impl<'a> Executor<'a> {
             Step::CreateSlot { node, slot } => self.create_slot(node, slot).await,
             Step::DropSlot { node, slot } => self.drop_slot(node, slot).await,
             Step::PrepareSubscriber { node } => self.prepare_subscriber(node).await,
-            Step::MirrorChunks { node, chunks } => self.mirror_chunks(node, chunks).await,
+            Step::MirrorChunks { node, chunks, stale } => self.mirror_chunks(node, chunks, stale).await,
             Step::Subscribe { node, to } => self.subscribe(node, to).await,
             Step::RefreshSubscription { node } => self.refresh_subscription(node).await,
             Step::Unsubscribe { node } => self.unsubscribe(node).await,

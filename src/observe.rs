@@ -227,7 +227,9 @@ async fn read_missing_ranges(site: &Site, nodes: &[DesiredNode], observed: &mut 
 fn taken_ports(site: &Site, nodes: &[DesiredNode], observed: &Observed, host: &HostLook) -> BTreeMap<u16, String> {
     let needs_port = |node: &&DesiredNode| {
         let container = observed.nodes.get(&node.name).and_then(|seen| seen.container.present());
-        !container.is_some_and(|container| container.ours && container.state.is_running())
+        let published = host.containers.get(&site.desired.cluster.container(&node.name)).map(|look| &look.ports);
+        let has_it = published.is_some_and(|ports| ports.contains(&node.port));
+        !container.is_some_and(|container| container.ours && container.state.is_running() && has_it)
     };
     nodes
         .iter()

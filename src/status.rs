@@ -2,6 +2,8 @@
 //!
 //! Made from an observation and the holds of its plan. Pure; keys are a contract (`README.md`).
 
+use std::net::SocketAddr;
+
 use serde::Serialize;
 
 use crate::model::cluster::{Health, Mode, Role, Seat};
@@ -155,7 +157,7 @@ fn node_status(
         role: topology::role(seen, is_primary),
         state: state_word(&seen.container),
         container: desired.cluster.container(&node.name),
-        address: format!("{}:{}", desired.bind, node.port),
+        address: SocketAddr::new(desired.bind, node.port).to_string(),
         replication,
     }
 }

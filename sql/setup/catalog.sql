@@ -48,9 +48,10 @@ end
 $$;
 
 -- Makes an empty chunk of exactly this range and name. Does nothing when a chunk of that name is there already.
+-- `stale` are chunks the publisher dropped; those that overlap the range are dropped here too, or they would be in the way.
 -- Works in both editions: TimescaleDB's own create_chunk() is refused under the Apache licence.
 create or replace function hypertide.make_chunk(
-  root regclass, wanted_start text, wanted_end text, wanted_schema name, wanted_name name
+  root regclass, wanted_start text, wanted_end text, wanted_schema name, wanted_name name, stale text[]
 ) returns void
 language plpgsql set search_path = pg_catalog, public set timezone = 'UTC' set default_transaction_read_only = off as $$
 declare
@@ -81,6 +82,14 @@ begin
       perform set_chunk_time_interval(root, wanted_interval);
     end if;
   end if;
+
+  perform _timescaledb_functions.drop_chunk(format('%I.%I', c.chunk_schema, c.chunk_name)::regclass)
+  from timescaledb_information.chunks c
+  where format('%I.%I', c.hypertable_schema, c.hypertable_name)::regclass = root
+    and format('"%s"."%s"', replace(c.chunk_schema, '"', '""'), replace(c.chunk_name, '"', '""')) = any (stale)
+    and case when c.range_start_integer is null
+          then c.range_start < wanted_end::timestamptz and c.range_end > wanted_start::timestamptz
+          else c.range_start_integer < wanted_end::bigint and c.range_end_integer > wanted_start::bigint end;
 
   select max(inhrelid) into newest from pg_inherits where inhparent = root;
   perform set_config('hypertide.making_chunk', 'on', true);

@@ -33,7 +33,7 @@ pub enum Verb {
     Up(UpArgs),
     /// Show nodes, roles, lag, completeness and what is held
     Status(StatusArgs),
-    /// Stop the cluster; data, containers and network stay
+    /// Stop the cluster; its nodes and their data stay
     Down,
     /// Restart all nodes, or one
     Restart {

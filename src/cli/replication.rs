@@ -41,6 +41,10 @@ pub async fn resync(cli: &Cli, typed: Option<&str>, is_plan_only: bool) -> Resul
             .with_help("bring the primary back first; the replica was not touched"));
     };
     let plan = removal::resync(&node, &primary, &observed);
+    if plan.is_empty() {
+        return Err(Failure::new(exit::FAILED, format!("{} does not answer, so it cannot be emptied", node.name))
+            .with_help("start it with `hypertide up`, or `hypertide replica remove` it and let `up` make it anew"));
+    }
     if is_plan_only {
         if cli.json {
             render::json(&plan);

@@ -87,8 +87,13 @@ impl Executor<'_> {
         Ok(setup::prepare_subscriber(&*self.session(node).await?, &self.site.desired.database).await?)
     }
 
-    pub(super) async fn mirror_chunks(&self, node: &NodeName, chunks: &[ChunkToMirror]) -> Result<(), Cause> {
-        Ok(setup::make_chunks(&*self.session(node).await?, chunks).await?)
+    pub(super) async fn mirror_chunks(
+        &self,
+        node: &NodeName,
+        chunks: &[ChunkToMirror],
+        stale: &BTreeSet<TableName>,
+    ) -> Result<(), Cause> {
+        Ok(setup::make_chunks(&*self.session(node).await?, chunks, stale).await?)
     }
 
     pub(super) async fn subscribe(&self, node: &NodeName, to: &NodeName) -> Result<(), Cause> {
@@ -105,7 +110,8 @@ impl Executor<'_> {
     }
 
     pub(super) async fn refresh_subscription(&self, node: &NodeName) -> Result<(), Cause> {
-        Ok(setup::refresh_subscription(&*self.session(node).await?, &node.slot()).await?)
+        Ok(setup::refresh_subscription(&*self.session(node).await?, &node.slot(), &self.site.desired.publication.name)
+            .await?)
     }
 
     pub(super) async fn unsubscribe(&self, node: &NodeName) -> Result<(), Cause> {

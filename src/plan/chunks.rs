@@ -17,6 +17,8 @@ use crate::model::observed::{DatabaseSeen, PublicationSeen};
 pub struct Mirror {
     /// In the order of their names.
     pub chunks: Vec<ChunkToMirror>,
+    /// Chunks of the same hypertables that the subscriber has and the publisher no longer has.
+    pub stale: BTreeSet<TableName>,
     /// Some chunk is lacking and cannot be made yet.
     pub is_incomplete: bool,
 }
@@ -42,6 +44,9 @@ pub fn mirror(subscriber: &NodeName, theirs: &DatabaseSeen, ours: &DatabaseSeen,
             _ => mirror.is_incomplete = true,
         }
     }
+    let is_affected = |hypertable: &TableName| mirror.chunks.iter().any(|chunk| chunk.hypertable == *hypertable);
+    let gone = lacking(ours, theirs).filter(|(_, hypertable)| is_affected(hypertable));
+    mirror.stale = gone.map(|(name, _)| name.clone()).collect();
     mirror
 }
 

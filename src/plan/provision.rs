@@ -153,14 +153,11 @@ fn refuse_unsafe(
         }
         Seen::Absent | Seen::Unknown { .. } => {}
     }
-    match &seen.container {
-        Seen::Present(container) if !container.ours => refuse(Reason::NotOurs("container")),
-        Seen::Present(container) if container.state.is_running() => {}
-        _ => {
-            if let Some(holder) = observed.taken_ports.get(&node.port) {
-                refuse(Reason::PortTaken(node.port, holder.clone()));
-            }
-        }
+    if seen.container.present().is_some_and(|container| !container.ours) {
+        refuse(Reason::NotOurs("container"));
+    }
+    if let Some(holder) = observed.taken_ports.get(&node.port) {
+        refuse(Reason::PortTaken(node.port, holder.clone()));
     }
 }
 

@@ -58,7 +58,13 @@ pub fn stages(
         for node in replicas(Mode::Logical) {
             let inside = provisioned.inside.get(&node.name).copied().unwrap_or(Inside::Later);
             let is_migrating = provisioned.migrating.contains(&node.name) || provisioned.migrating.contains(primary);
-            let plan = Subscriber { primary, source, publication: publication.after.as_ref(), is_migrating };
+            let plan = Subscriber {
+                primary,
+                source,
+                name: &wanted.desired.publication.name,
+                publication: publication.after.as_ref(),
+                is_migrating,
+            };
             let lanes = plan.lanes(&node.name, inside, holds);
             out.on_primary.extend(lanes.on_primary);
             out.on_replicas.push(lanes.on_replica);
@@ -164,6 +170,9 @@ fn all_tables(database: &DatabaseSeen) -> BTreeSet<TableName> {
 struct Subscriber<'a> {
     primary: &'a NodeName,
     source: Source<'a>,
+    /// The publication's name.
+    name: &'a Ident,
+    /// What it covers.
     publication: Option<&'a PublicationSeen>,
     /// Migrations run in this plan, so table lists are about to change.
     is_migrating: bool,
@@ -221,7 +230,11 @@ impl Subscriber<'_> {
         let missing: Vec<_> = theirs.tables.keys().filter(|table| !ours.tables.contains_key(*table)).collect();
         let mirror = chunks::mirror(name, theirs, ours, holds);
         if !mirror.chunks.is_empty() {
-            lanes.on_replica.push(Step::MirrorChunks { node: name.clone(), chunks: mirror.chunks });
+            lanes.on_replica.push(Step::MirrorChunks {
+                node: name.clone(),
+                chunks: mirror.chunks,
+                stale: mirror.stale,
+            });
         }
         holds.extend(missing.iter().map(|table| Hold::new(name.as_str(), Reason::MissingOnReplica((*table).clone()))));
         match &ours.subscription {
@@ -230,17 +243,18 @@ impl Subscriber<'_> {
             None => lanes.subscribe(self.primary, name, slot.is_some()),
             Some(subscription) => {
                 let mut hold = |reason| holds.push(Hold::new(name.as_str(), reason));
-                let is_there =
-                    |table: &&TableName| ours.tables.contains_key(*table) || theirs.chunks.contains_key(*table);
-                let unsubscribed =
-                    publication.members.iter().filter(is_there).any(|table| !subscription.tables.contains_key(table));
+                let is_subscribed = subscription.publications.contains(self.name)
+                    && publication.members.iter().all(|table| subscription.tables.contains_key(table));
                 let copying = subscription.tables.values().filter(|state| **state != 'r').count();
                 if slot.is_none_or(|slot| slot.lost) {
                     hold(Reason::SlotLost);
                 } else if !subscription.enabled {
                     hold(Reason::SubscriptionDisabled);
-                } else if unsubscribed {
-                    lanes.on_replica.push(Step::RefreshSubscription { node: name.clone() });
+                } else if !is_subscribed {
+                    // Refreshing fails as a whole on a table that is not here: what is missing is held already.
+                    if missing.is_empty() && !mirror.is_incomplete {
+                        lanes.on_replica.push(Step::RefreshSubscription { node: name.clone() });
+                    }
                 } else if copying > 0 {
                     hold(Reason::Copying(copying));
                 } else if !subscription.is_applying {

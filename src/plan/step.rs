@@ -164,6 +164,8 @@ pub enum Step {
         node: NodeName,
         /// Which chunks.
         chunks: Vec<ChunkToMirror>,
+        /// Chunks of the same hypertables that the publisher has dropped; those in the way are dropped here as well.
+        stale: BTreeSet<TableName>,
     },
     /// Create the subscription, which also creates its slot on the primary.
     Subscribe {
@@ -338,7 +340,7 @@ impl fmt::Display for Step {
             Self::CreateSlot { node, slot } => write!(f, "create the replication slot {slot} on {node}"),
             Self::DropSlot { node, slot } => write!(f, "drop the replication slot {slot} on {node}"),
             Self::PrepareSubscriber { node } => write!(f, "make {node} ready to subscribe, read-only for applications"),
-            Self::MirrorChunks { node, chunks } => write!(f, "create {} chunks on {node}", chunks.len()),
+            Self::MirrorChunks { node, chunks, .. } => write!(f, "create {} chunks on {node}", chunks.len()),
             Self::Subscribe { node, to } => write!(f, "subscribe {node} to {to}"),
             Self::RefreshSubscription { node } => write!(f, "refresh the subscription of {node}"),
             Self::Unsubscribe { node } => write!(f, "drop the subscription of {node}"),

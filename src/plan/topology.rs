@@ -42,7 +42,8 @@ pub fn primary(nodes: &[DesiredNode], observed: &Observed) -> Result<NodeName, H
         nodes.iter().find(|node| node.seat == Seat::Primary).expect("config::resolve gives every cluster a primary");
     let is_gone = observed.nodes.get(&node.name).is_none_or(|seen| seen.volume.is_absent());
     let survivor = nodes.iter().find(|other| {
-        other.name != node.name && observed.nodes.get(&other.name).is_some_and(|seen| seen.volume.is_present())
+        let volume = observed.nodes.get(&other.name).and_then(|seen| seen.volume.present());
+        other.name != node.name && volume.is_some_and(|volume| volume.ours)
     });
     match survivor {
         Some(replica) if is_gone => Err(Hold::new(node.name.as_str(), Reason::PrimaryDataGone(replica.name.clone()))),

@@ -12,7 +12,14 @@ const KEY: (i32, i32) = (0x6879_7065, 0x7469_6465);
 /// The lock, held until dropped.
 #[derive(Debug)]
 pub struct ReconcileLock {
-    _session: Session,
+    session: Session,
+}
+
+impl ReconcileLock {
+    /// Its session is gone, and the lock with it.
+    pub fn is_lost(&self) -> bool {
+        self.session.is_closed()
+    }
 }
 
 /// Takes the lock on this server; `None` when somebody else holds it.
@@ -24,5 +31,5 @@ pub async fn try_lock(target: &Target) -> Result<Option<ReconcileLock>, Postgres
         .query_one("select pg_try_advisory_lock($1, $2)", &[&KEY.0, &KEY.1])
         .await
         .map_err(|source| session.failed("take the reconcile lock", source))?;
-    Ok(row.get::<_, bool>(0).then_some(ReconcileLock { _session: session }))
+    Ok(row.get::<_, bool>(0).then_some(ReconcileLock { session }))
 }

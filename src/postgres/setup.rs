@@ -109,7 +109,8 @@ pub async fn install_catalog(session: &Session, node: &NodeName, seat: Seat) -> 
         )
         .await
         .map_err(|source| session.failed("write down what the node is", source))?;
-    Ok(())
+    let public = BTreeSet::from([Ident::new("public").expect("valid")]);
+    grant_access(session, &public, seat == Seat::Primary).await
 }
 
 /// Runs a migration, records it and gives access to its schemas, all in one transaction.
@@ -190,7 +191,7 @@ async fn grant_access(session: &Session, schemas: &BTreeSet<Ident>, is_writable:
             &[&schemas, &is_writable],
         )
         .await
-        .map_err(|source| session.failed("grant access to the published schemas", source))?;
+        .map_err(|source| session.failed("grant access to schemas", source))?;
     Ok(())
 }
 
@@ -241,15 +242,22 @@ pub async fn prepare_subscriber(session: &Session, database: &Ident) -> Result<(
 }
 
 /// Makes chunks exactly as the publisher has them. All that can be made are made; the first failure is told.
-pub async fn make_chunks(session: &Session, chunks: &[ChunkToMirror]) -> Result<(), PostgresError> {
+///
+/// `stale` are chunks that the publisher has dropped: where one is in the way of a new chunk, it goes.
+pub async fn make_chunks(
+    session: &Session,
+    chunks: &[ChunkToMirror],
+    stale: &BTreeSet<TableName>,
+) -> Result<(), PostgresError> {
+    let stale: Vec<String> = stale.iter().map(TableName::quoted).collect();
     let mut first_failure = Ok(());
     for chunk in chunks {
         let ChunkToMirror { name, hypertable, range } = chunk;
         let made = session
             .client()
             .execute(
-                "select hypertide.make_chunk($1::text::regclass, $2, $3, $4::text::name, $5::text::name)",
-                &[&hypertable.quoted(), &range.start, &range.end, &name.schema.as_str(), &name.table.as_str()],
+                "select hypertide.make_chunk($1::text::regclass, $2, $3, $4::text::name, $5::text::name, $6)",
+                &[&hypertable.quoted(), &range.start, &range.end, &name.schema.as_str(), &name.table.as_str(), &stale],
             )
             .await;
         if let Err(source) = made
@@ -287,9 +295,13 @@ pub async fn subscribe(
     session.run("create the subscription", &sql).await
 }
 
-/// Lets the subscription see what is published now, and copies what is new.
-pub async fn refresh_subscription(session: &Session, name: &Ident) -> Result<(), PostgresError> {
-    let sql = format!("alter subscription {} refresh publication with (copy_data = true)", name.quoted());
+/// Lets the subscription see what this publication publishes now, and copies what is new.
+pub async fn refresh_subscription(session: &Session, name: &Ident, publication: &Ident) -> Result<(), PostgresError> {
+    let sql = format!(
+        "alter subscription {} set publication {} with (refresh = true, copy_data = true)",
+        name.quoted(),
+        publication.quoted()
+    );
     session.run("refresh the subscription", &sql).await
 }
 
@@ -319,7 +331,10 @@ pub async fn empty_tables(session: &Session, tables: &BTreeSet<TableName>) -> Re
         return Ok(());
     }
     let tables: Vec<String> = tables.iter().map(TableName::quoted).collect();
-    session.run("empty the replica", &format!("truncate table {} cascade", tables.join(", "))).await
+    // No CASCADE: a table outside of the publication that refers to one of these is not ours to empty. Thousands of
+    // chunks take their time.
+    let sql = format!("set statement_timeout = 0; truncate table {}; reset statement_timeout", tables.join(", "));
+    session.run("empty the replica", &sql).await
 }
 
 fn quoted_list(names: &BTreeSet<Ident>) -> String {
