@@ -63,22 +63,17 @@ pub async fn observe(site: &Site, packs: Option<&[Pack]>) -> Result<Observed, Ob
         .filter(|(_, node)| node.container.present().is_some_and(|container| container.ours))
         .map(|(name, _)| desired.cluster.container(name))
         .collect();
+    observed.image = database_image(site, &observed).await?;
     observed.secrets = match site.secrets(&holders).await? {
         Some(_) => Seen::Present(()),
-        None if observed.nodes.values().any(|node| node.volume.present().is_some_and(|volume| volume.ours)) => {
-            recover_from_volumes(site, &observed).await?
-        }
-        None => Seen::Absent,
+        None => recover_from_volumes(site, &observed).await?,
     };
     let nodes = topology::nodes(desired, &observed);
     let schemas = scope::schemas(desired, packs);
     let schemas: Vec<String> = schemas.iter().map(ToString::to_string).collect();
-    let (image, tool_image, servers) = tokio::join!(
-        database_image(site, &observed),
-        tool_image(site),
-        join_all(nodes.iter().map(|node| server(site, node, &observed, &schemas))),
-    );
-    (observed.image, observed.tool_image) = (image?, tool_image?);
+    let (tool_image, servers) =
+        tokio::join!(tool_image(site), join_all(nodes.iter().map(|node| server(site, node, &observed, &schemas))),);
+    observed.tool_image = tool_image?;
     for (node, server) in nodes.iter().zip(servers) {
         observed.nodes.entry(node.name.clone()).or_default().server = server;
     }
@@ -99,13 +94,22 @@ fn node_names(site: &Site, host: &HostLook) -> BTreeSet<NodeName> {
     site.desired.nodes.iter().map(|node| node.name.clone()).chain(remembered).collect()
 }
 
-/// The volumes are there and no container is: a helper that never starts gives a look at the password file.
+/// Volumes may be there when no container is: a helper that never starts gives a look at their password file.
 async fn recover_from_volumes(site: &Site, observed: &Observed) -> Result<Seen<()>, ObserveError> {
     let cluster = &site.desired.cluster;
-    let image = image::bundled_reference();
-    for (name, _) in observed.nodes.iter().filter(|(_, node)| node.volume.is_present()) {
+    let is_ours = |node: &NodeSeen| node.volume.present().is_some_and(|volume| volume.ours);
+    let owners: Vec<&NodeName> =
+        observed.nodes.iter().filter(|(_, node)| is_ours(node)).map(|(name, _)| name).collect();
+    if owners.is_empty() {
+        return Ok(Seen::Absent);
+    }
+    let Some(image) = observed.image.present() else {
+        // New passwords would not open what is on the volumes.
+        return Ok(Seen::unknown("they are on the volumes, and the image to read those with is not here yet"));
+    };
+    for name in owners {
         let helper = format!("{}-passwords", cluster.container(name));
-        let body = crate::docker::spec::helper(cluster, name, &image, "true");
+        let body = crate::docker::spec::helper(cluster, name, &image.id, "true");
         site.engine.create_container(&helper, body).await?;
         let found = site.secrets(std::slice::from_ref(&helper)).await;
         site.engine.remove_container(&helper).await?;
@@ -113,6 +117,7 @@ async fn recover_from_volumes(site: &Site, observed: &Observed) -> Result<Seen<(
             return Ok(Seen::Present(()));
         }
     }
+    // Volumes that were made and never filled.
     Ok(Seen::Absent)
 }
 

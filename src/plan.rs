@@ -52,6 +52,11 @@ pub fn plan(wanted: &Wanted<'_>, observed: &Observed) -> Plan {
     };
 
     let host = host_steps(wanted, observed, &mut plan.holds);
+    if matches!(observed.secrets, Seen::Unknown { .. }) {
+        // Without passwords no node can be made or asked.
+        plan.then(host);
+        return plan;
+    }
     let lanes = provision::lanes(wanted, &nodes, &primary, observed, &mut plan.holds);
     let replication = replication::stages(wanted, &nodes, &primary, observed, &lanes, &mut plan.holds);
     let agent = agent_steps(wanted, observed, &mut plan.holds);

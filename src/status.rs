@@ -12,7 +12,8 @@ use crate::model::names::NodeName;
 use crate::model::observed::{ContainerSeen, DatabaseSeen, NodeSeen, Observed, RunState, ServerSeen};
 use crate::model::seen::Seen;
 use crate::plan::chunks::{self, Completeness};
-use crate::plan::hold::Hold;
+use crate::plan::hold::{Hold, Reason};
+use crate::plan::step::Plan;
 use crate::plan::topology;
 
 /// How a cluster is.
@@ -87,8 +88,10 @@ pub struct ReplicationStatus {
 }
 
 impl Status {
-    /// Puts together what an observation says. `holds` are those of the plan made from the same observation.
-    pub fn new(desired: &Desired, observed: &Observed, holds: Vec<Hold>) -> Self {
+    /// Puts together what an observation says, and the plan made from it: what is still to be done or held is not healthy.
+    pub fn new(desired: &Desired, observed: &Observed, plan: Plan) -> Self {
+        let is_settled = plan.is_empty();
+        let mut holds = plan.holds;
         let nodes = topology::nodes(desired, observed);
         let primary = topology::primary(&nodes, observed).ok();
         let server = |name: &NodeName| observed.nodes.get(name)?.server.present();
@@ -104,9 +107,13 @@ impl Status {
             read_write: writer.map(|node| node.address.clone()),
             read_only: reader.map(|node| node.address.clone()),
         };
+        let agent = state_word(&observed.agent);
+        if !matches!(agent, "running" | "absent") {
+            holds.push(Hold::new(desired.cluster.agent(), Reason::NeedsUp));
+        }
         let health = match writer {
             None => Health::Down,
-            Some(_) if holds.is_empty() && nodes.iter().all(NodeStatus::is_well) => Health::Healthy,
+            Some(_) if is_settled && holds.is_empty() && nodes.iter().all(NodeStatus::is_well) => Health::Healthy,
             Some(_) => Health::Degraded,
         };
         Self {
@@ -118,7 +125,7 @@ impl Status {
             nodes,
             holds,
             backups: Backups::default(),
-            agent: state_word(&observed.agent),
+            agent,
         }
     }
 }

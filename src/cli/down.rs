@@ -16,7 +16,7 @@ pub async fn run(cli: &Cli) -> Result<u8, Failure> {
     let (nodes, primary) = context.nodes(&observed);
     let plan = removal::stop_all(&nodes, primary.as_ref(), &observed);
     let progress = Progress::new(cli.json);
-    let done = execute_once(&context.site, &observed, &plan, &|event| progress.on(event)).await;
+    let done = execute_once(&context.site, &context.packs, &observed, &plan, &|event| progress.on(event)).await;
     progress.finish();
     done?;
     if cli.json {

@@ -119,6 +119,11 @@ impl From<ConvergeError> for Failure {
             ConvergeError::Observe(error) => error.into(),
             ConvergeError::Execute(error) => error.into(),
             ConvergeError::Refused(holds) => Self::refused(holds),
+            ConvergeError::Stuck(_) => Self::of(
+                exit::FAILED,
+                &error,
+                Some("this is a fault of hypertide; `hypertide status` may say more".into()),
+            ),
             ConvergeError::Busy => {
                 Self::of(exit::TRY_AGAIN, &error, Some("wait for it to finish, then try again".into()))
             }

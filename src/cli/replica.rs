@@ -35,7 +35,7 @@ pub async fn add(cli: &Cli, args: &ReplicaAddArgs) -> Result<u8, Failure> {
             Failure::new(exit::USAGE, format!("`{word}` is no replication mode")).with_help("use logical or physical")
         })?,
         (None, Some(Seat::Replica(mode))) => mode,
-        (None, _) => nodes.iter().find_map(|node| node.seat.mode()).unwrap_or(Mode::Logical),
+        (None, _) => context.site.desired.mode,
     };
     let port = match (args.port, &configured) {
         (Some(port), _) => port,
@@ -106,7 +106,7 @@ pub async fn remove(cli: &Cli, typed: &str, is_plan_only: bool) -> Result<u8, Fa
         .with_help("bring the primary back first"));
     }
     let progress = Progress::new(cli.json);
-    let done = execute_once(&context.site, &observed, &plan, &|event| progress.on(event)).await;
+    let done = execute_once(&context.site, &context.packs, &observed, &plan, &|event| progress.on(event)).await;
     progress.finish();
     done?;
     if cli.json {

@@ -58,7 +58,7 @@ pub async fn resync(cli: &Cli, typed: Option<&str>, is_plan_only: bool) -> Resul
     let progress = Progress::new(cli.json);
     let goal = Goal { packs: &context.packs, agent: None, patience: PATIENCE };
     let done = async {
-        execute_once(&context.site, &observed, &plan, &|event| progress.on(event)).await?;
+        execute_once(&context.site, &context.packs, &observed, &plan, &|event| progress.on(event)).await?;
         converge(&context.site, &goal, &|event| progress.on(event)).await
     }
     .await;

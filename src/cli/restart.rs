@@ -41,7 +41,7 @@ pub async fn run(cli: &Cli, node: Option<&str>) -> Result<u8, Failure> {
     }
     let progress = Progress::new(cli.json);
     let done = async {
-        execute_once(&context.site, &observed, &plan, &|event| progress.on(event)).await?;
+        execute_once(&context.site, &context.packs, &observed, &plan, &|event| progress.on(event)).await?;
         let goal = Goal { packs: &context.packs, agent: None, patience: PATIENCE };
         converge(&context.site, &goal, &|event| progress.on(event)).await
     }

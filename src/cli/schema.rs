@@ -8,6 +8,7 @@ use super::failure::Failure;
 use super::progress::Progress;
 use super::{exit, render};
 use crate::model::cluster::{Mode, Seat};
+use crate::model::observed::Observed;
 use crate::model::pack::MigrationId;
 use crate::plan::migrations::{self, Ground, State};
 use crate::plan::step::{Plan, Stage, Step};
@@ -26,49 +27,57 @@ struct MigrationStatus {
     reason: Option<String>,
 }
 
-/// Runs `schema apply`: the migrations of the plan and nothing else of it.
+/// Runs `schema apply`: the migrations of the plan, then what makes them replicate, and nothing else of it.
 pub async fn apply(cli: &Cli, is_plan_only: bool) -> Result<u8, Failure> {
     let context = Context::open(cli, Reach::Published).await?;
-    let progress = Progress::new(cli.json);
-    let mut applied = Vec::new();
-    // Replicas first and the primary after them are two stages of one plan; a second look makes sure.
-    for _ in 0..PASSES {
-        let observed = context.observe().await?;
-        let wanted = Wanted { desired: &context.site.desired, packs: Some(&context.packs), agent: None };
-        let plan = plan::plan(&wanted, &observed);
-        let refused: Vec<_> = plan.refusals().cloned().collect();
-        if !refused.is_empty() {
-            return Err(Failure::refused(refused));
+    if is_plan_only {
+        let plan = migrations_to_apply(&context, &context.observe().await?)?;
+        if cli.json {
+            render::json(&plan);
+        } else {
+            render::line(render::plan_text(&plan));
         }
-        let plan = only_migrations(plan);
-        if is_plan_only {
-            if cli.json {
-                render::json(&plan);
-            } else {
-                render::line(render::plan_text(&plan));
-            }
-            return Ok(exit::DONE);
-        }
-        if plan.steps().next().is_none() {
-            break;
-        }
-        crate::execute::Executor::new(&context.site, &context.packs, Default::default(), &observed)
-            .run(&plan, &|event| progress.on(event))
-            .await?;
-        applied.extend(plan.steps().map(ToString::to_string));
+        return Ok(exit::DONE);
     }
-    // What was made is to be replicated at once.
-    let observed = context.observe().await?;
-    let wanted = Wanted { desired: &context.site.desired, packs: Some(&context.packs), agent: None };
-    let rest = plan::remit::agent(plan::plan(&wanted, &observed));
-    execute_once(&context.site, &observed, &rest, &|event| progress.on(event)).await?;
+    let progress = Progress::new(cli.json);
+    let applied = apply_all(&context, &progress).await;
     progress.finish();
+    let applied = applied?;
     if cli.json {
         render::json(&serde_json::json!({ "applied": applied }));
     } else {
         render::line(format!("{} migrations applied", applied.len()));
     }
     Ok(exit::DONE)
+}
+
+async fn apply_all(context: &Context, progress: &Progress) -> Result<Vec<String>, Failure> {
+    let mut applied = Vec::new();
+    for _ in 0..PASSES {
+        let observed = context.observe().await?;
+        let plan = migrations_to_apply(context, &observed)?;
+        if plan.steps().next().is_none() {
+            break;
+        }
+        execute_once(&context.site, &context.packs, &observed, &plan, &|event| progress.on(event)).await?;
+        applied.extend(plan.steps().map(ToString::to_string));
+    }
+    // What was made is to be replicated at once.
+    let observed = context.observe().await?;
+    let rest = plan::remit::agent(plan::plan(&wanted(context), &observed));
+    execute_once(&context.site, &context.packs, &observed, &rest, &|event| progress.on(event)).await?;
+    Ok(applied)
+}
+
+fn wanted(context: &Context) -> Wanted<'_> {
+    Wanted { desired: &context.site.desired, packs: Some(&context.packs), agent: None }
+}
+
+/// The migrations of the plan; refused as the plan is.
+fn migrations_to_apply(context: &Context, observed: &Observed) -> Result<Plan, Failure> {
+    let plan = plan::plan(&wanted(context), observed);
+    let refused: Vec<_> = plan.refusals().cloned().collect();
+    if refused.is_empty() { Ok(only_migrations(plan)) } else { Err(Failure::refused(refused)) }
 }
 
 /// Applying, and looking whether anything is left.

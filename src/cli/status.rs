@@ -44,5 +44,5 @@ pub fn sum_up(context: &Context, observed: &Observed) -> Status {
     let wanted = Wanted { desired: &context.site.desired, packs: Some(&context.packs), agent: None };
     // What only `up` would do shows as held, like everything else that is wanted and not done.
     let plan = remit::agent(plan::plan(&wanted, observed));
-    Status::new(&context.site.desired, observed, plan.holds)
+    Status::new(&context.site.desired, observed, plan)
 }

@@ -6,13 +6,12 @@ use super::args::{Cli, UpArgs};
 use super::context::Context;
 use super::failure::Failure;
 use super::progress::Progress;
-use super::{exit, render};
+use super::{exit, render, status};
 use crate::execute::AgentParts;
 use crate::execute::agent::{digest, own_binary};
 use crate::plan;
 use crate::secrets;
 use crate::site::Reach;
-use crate::status::Status;
 use crate::tasks::converge::{Goal, Outcome, converge};
 
 /// Runs the verb.
@@ -53,7 +52,7 @@ pub fn agent_digest(parts: &AgentParts) -> Result<String, Failure> {
 }
 
 fn report(cli: &Cli, context: &Context, outcome: &Outcome, took: Duration) {
-    let status = Status::new(&context.site.desired, &outcome.observed, outcome.holds.clone());
+    let status = status::sum_up(context, &outcome.observed);
     if cli.json {
         render::json(&serde_json::json!({
             "steps_taken": outcome.taken,

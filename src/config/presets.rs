@@ -69,7 +69,7 @@ struct Row(
 );
 
 #[rustfmt::skip]
-const ROWS: [Row; 20] = [
+const ROWS: [Row; 21] = [
     Row("max_connections", "100", "200", "clients, agent and table copies; more belong behind the endpoint"),
     Row("shared_buffers", "256MB", "512MB", "about a quarter of the memory meant for the database"),
     Row("effective_cache_size", "1GB", "2GB", "what the operating system caches too, so that the planner trusts indexes"),
@@ -83,6 +83,7 @@ const ROWS: [Row; 20] = [
         "workers of a subscription restart after this; with the default of 5s a new chunk's copy waits that long"),
     Row("max_slot_wal_keep_size", "4GB", "16GB", "the slot of a replica that never returns must not fill the disk"),
     Row("hot_standby_feedback", "on", "on", "long queries on a standby are not cancelled, and its slots stay usable"),
+    Row("sync_replication_slots", "on", "on", "a standby keeps the subscribers' slots too, so they survive its promotion"),
     Row("max_locks_per_transaction", "256", "256", "one statement may lock every chunk of a hypertable"),
     Row("timescaledb.telemetry_level", "off", "off", "a database does not call home unasked"),
     Row("password_encryption", "scram-sha-256", "scram-sha-256", "passwords are stored as SCRAM verifiers, the same on every node"),

@@ -73,6 +73,7 @@ pub fn desired(root: &Spanned<Node>, base_dir: &Path) -> Result<Desired, Vec<Pro
         settings,
         nodes,
         bind: bind(&file, problems),
+        mode: replication.mode,
         publication: replication.publication,
         packs: packs(&file, base_dir, problems),
         not_acted_on,

@@ -25,6 +25,8 @@ pub struct Desired {
     pub nodes: Vec<DesiredNode>,
     /// The address host ports are bound to.
     pub bind: IpAddr,
+    /// How replicas follow that do not say so themselves.
+    pub mode: Mode,
     /// What logical replicas subscribe to.
     pub publication: PublicationChoice,
     /// Schema packs, in the order they are applied.

@@ -47,6 +47,8 @@ pub enum Reason {
     Paused,
     /// The primary cannot be used yet, so this node waits.
     AwaitsPrimary,
+    /// Migrations wait until this replica can take them first.
+    AwaitsReplica(NodeName),
     /// A migration cannot be applied as it stands.
     Migration(Refusal),
     /// A published table has neither primary key nor replica identity.
@@ -100,6 +102,7 @@ impl Reason {
             Self::TwoPrimaries(_) => "two_primaries",
             Self::Paused => "paused",
             Self::AwaitsPrimary => "awaits_primary",
+            Self::AwaitsReplica(_) => "awaits_replica",
             Self::Migration(refusal) => refusal.label(),
             Self::NoReplicaIdentity(_) => "no_replica_identity",
             Self::PublishesEverything => "publishes_all_tables",
@@ -121,6 +124,7 @@ impl Reason {
                 Weight::Waiting
             }
             Self::Paused
+            | Self::AwaitsReplica(_)
             | Self::NoReplicaIdentity(_)
             | Self::PublishesEverything
             | Self::Compressed(_)
@@ -177,6 +181,9 @@ impl Reason {
             }
             Self::TwoPrimaries(_) => "stop the one that should not take writes, then look again".into(),
             Self::Paused => "`docker unpause` the container".into(),
+            Self::AwaitsReplica(replica) => {
+                format!("bring {replica} back, or `hypertide replica remove {replica}` when it is not coming back")
+            }
             Self::Migration(refusal) => refusal.help(),
             Self::NoReplicaIdentity(table) => {
                 format!("add a primary key to {table}, or `ALTER TABLE {table} REPLICA IDENTITY FULL`")
@@ -219,6 +226,7 @@ impl fmt::Display for Reason {
             Self::TwoPrimaries(other) => write!(f, "takes writes, and so does {other}"),
             Self::Paused => f.write_str("the container is paused"),
             Self::AwaitsPrimary => f.write_str("waits for the primary"),
+            Self::AwaitsReplica(replica) => write!(f, "migrations wait for {replica}, which takes them first"),
             Self::Migration(refusal) => refusal.fmt(f),
             Self::NoReplicaIdentity(table) => {
                 write!(f, "{table} has no primary key or replica identity; published, its UPDATEs would fail")

@@ -79,7 +79,10 @@ pub fn lanes<'a>(
     let has_logical_replica = nodes.iter().any(|node| node.seat == Seat::Replica(Mode::Logical));
     let mut out = Provisioned { steps: Lanes::default(), inside: BTreeMap::new(), migrating: Vec::new() };
 
-    for node in nodes {
+    // A subscriber learns of a new table before it is published: replicas first, and none may be left out.
+    let mut unready: Option<(&NodeName, bool)> = None;
+    let replicas_first = nodes.iter().filter(|node| node.name != *primary);
+    for node in replicas_first.chain(nodes.iter().filter(|node| node.name == *primary)) {
         let seen = observed.nodes.get(&node.name).unwrap_or(&NOTHING_SEEN);
         refuse_unsafe(node, seen, image, observed, holds);
         let (mut lane, inside) = container(wanted, node, seen, image, holds);
@@ -95,7 +98,17 @@ pub fn lanes<'a>(
             out.steps.first.push(lane.remove(0));
         }
         lane.extend(server(node, inside));
-        let pending = pending_migrations(wanted, inside, has_logical_replica, &node.name, holds);
+        if node.name != *primary && matches!(inside, Inside::Later) {
+            let is_starting = lane.iter().any(|step| matches!(step, Step::StartNode { .. }));
+            unready = unready.or(Some((&node.name, is_starting)));
+        }
+        let mut pending = pending_migrations(wanted, inside, has_logical_replica, &node.name, holds);
+        if let Some((replica, is_starting)) = unready.filter(|_| node.name == *primary && !pending.is_empty()) {
+            pending.clear();
+            if !is_starting {
+                holds.push(Hold::new(node.name.as_str(), Reason::AwaitsReplica(replica.clone())));
+            }
+        }
         if !pending.is_empty() {
             out.migrating.push(node.name.clone());
         }

@@ -15,6 +15,14 @@ use crate::model::observed::{NodeSeen, Observed};
 pub fn replica(node: &NodeName, primary: &NodeName, observed: &Observed) -> Plan {
     let mut plan = Plan::default();
     let seen = observed.nodes.get(node);
+    // Dropping the subscription takes the slots of unfinished copies with it; nobody else knows their names.
+    let has_subscription = seen
+        .and_then(|seen| seen.server.present())
+        .and_then(|server| server.database.present())
+        .is_some_and(|database| database.subscription.is_some());
+    if has_subscription {
+        plan.then(vec![Step::Unsubscribe { node: node.clone() }]);
+    }
     plan.then(containers_away(node, seen));
     plan.then(slot_away(node, primary, observed));
     if seen.is_some_and(|seen| seen.volume.is_present()) {

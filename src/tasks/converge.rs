@@ -20,6 +20,9 @@ const BREATH: Duration = Duration::from_millis(40);
 /// How long another reconciler may keep the lock before we say so; an agent's pass takes a fraction of a second.
 const LOCK_PATIENCE: Duration = Duration::from_secs(20);
 
+/// How often the very same steps may be planned again before they count as without effect.
+const REPEATS: usize = 5;
+
 /// What to converge to.
 #[derive(Clone, Copy, Debug)]
 pub struct Goal<'a> {
@@ -61,6 +64,9 @@ pub enum ConvergeError {
     /// Something is unsafe; nothing was touched.
     #[error("refused: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Refused(Vec<Hold>),
+    /// The same steps are planned again and again although they succeed.
+    #[error("these steps succeed without effect: {}", .0.join("; "))]
+    Stuck(Vec<String>),
     /// Somebody else is at it.
     #[error("another hypertide has been changing this cluster for {} s", LOCK_PATIENCE.as_secs())]
     Busy,
@@ -71,6 +77,7 @@ pub async fn converge(site: &Site, goal: &Goal<'_>, listener: Listener<'_>) -> R
     let began = Instant::now();
     let mut taken = 0;
     let mut lock: Option<ReconcileLock> = None;
+    let mut last = (Plan::default(), 0);
     loop {
         let observed = observe(site, Some(goal.packs)).await?;
         let plan = plan::plan(&goal.wanted(site), &observed);
@@ -87,7 +94,11 @@ pub async fn converge(site: &Site, goal: &Goal<'_>, listener: Listener<'_>) -> R
             tokio::time::sleep(BREATH).await;
             continue;
         }
-        if lock.is_none() {
+        last = if last.0 == plan { (plan.clone(), last.1 + 1) } else { (plan.clone(), 0) };
+        if last.1 > REPEATS {
+            return Err(ConvergeError::Stuck(plan.steps().map(ToString::to_string).collect()));
+        }
+        if lock.as_ref().is_none_or(ReconcileLock::is_lost) {
             let (taken_lock, waited) = lock_primary(site, &observed).await?;
             lock = taken_lock;
             if waited {
@@ -101,15 +112,16 @@ pub async fn converge(site: &Site, goal: &Goal<'_>, listener: Listener<'_>) -> R
     }
 }
 
-/// Executes one plan as it is, for verbs that take something away.
+/// Executes one plan as it is, for verbs that do part of what `up` does, or take something away.
 pub async fn execute_once(
     site: &Site,
+    packs: &[Pack],
     observed: &Observed,
     plan: &Plan,
     listener: Listener<'_>,
 ) -> Result<(), ConvergeError> {
     let _lock = lock_primary(site, observed).await?;
-    Ok(Executor::new(site, &[], AgentParts::default(), observed).run(plan, listener).await?)
+    Ok(Executor::new(site, packs, AgentParts::default(), observed).run(plan, listener).await?)
 }
 
 /// Takes the lock on the primary when it can be reached; without it there is nothing to collide on. The flag tells

@@ -18,6 +18,7 @@ fn pack(name: &str, migrations: &[(u32, &str)]) -> Pack {
         name: name.to_owned(),
         description: String::new(),
         published: Vec::new(),
+        chunk_schemas: Vec::new(),
         schemas: Vec::new(),
         migrations: migrations
             .iter()
