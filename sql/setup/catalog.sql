@@ -59,6 +59,8 @@ declare
   newest    oid;
   made      record;
   wanted_interval interval;
+  stale_chunk text;
+  is_in_the_way bool;
 begin
   if to_regclass(format('%I.%I', wanted_schema, wanted_name)) is not null then
     return;
@@ -83,13 +85,21 @@ begin
     end if;
   end if;
 
-  perform _timescaledb_functions.drop_chunk(format('%I.%I', c.chunk_schema, c.chunk_name)::regclass)
-  from timescaledb_information.chunks c
-  where format('%I.%I', c.hypertable_schema, c.hypertable_name)::regclass = root
-    and format('"%s"."%s"', replace(c.chunk_schema, '"', '""'), replace(c.chunk_name, '"', '""')) = any (stale)
-    and case when c.range_start_integer is null
-          then c.range_start < wanted_end::timestamptz and c.range_end > wanted_start::timestamptz
-          else c.range_start_integer < wanted_end::bigint and c.range_end_integer > wanted_start::bigint end;
+  foreach stale_chunk in array stale loop
+    -- Literals of both kinds of dimension compare as what they are only once they are told apart.
+    if dimension.integer_interval is null then
+      select c.range_start < wanted_end::timestamptz and c.range_end > wanted_start::timestamptz into is_in_the_way
+      from timescaledb_information.chunks c
+      where format('%I.%I', c.chunk_schema, c.chunk_name)::regclass = to_regclass(stale_chunk);
+    else
+      select c.range_start_integer < wanted_end::bigint and c.range_end_integer > wanted_start::bigint into is_in_the_way
+      from timescaledb_information.chunks c
+      where format('%I.%I', c.chunk_schema, c.chunk_name)::regclass = to_regclass(stale_chunk);
+    end if;
+    if is_in_the_way then
+      perform _timescaledb_functions.drop_chunk(to_regclass(stale_chunk));
+    end if;
+  end loop;
 
   select max(inhrelid) into newest from pg_inherits where inhparent = root;
   perform set_config('hypertide.making_chunk', 'on', true);
