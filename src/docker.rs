@@ -5,6 +5,7 @@
 
 pub mod base;
 pub mod engine;
+pub mod examine;
 pub mod exec;
 pub mod files;
 pub mod image;

@@ -5,7 +5,7 @@
 //! 0. words: [`model`], [`error`]
 //! 1. decisions: [`config`], [`plan`], [`status`]
 //! 2. adapters: [`docker`], [`postgres`], [`secrets`], [`host`]
-//! 3. work: [`site`], [`observe`], [`execute`], [`schema`]
+//! 3. work: [`site`], [`observe`], [`examine`], [`execute`], [`schema`]
 //! 4. loops: [`tasks`]
 //! 5. program: [`cli`]
 //!
@@ -15,6 +15,7 @@ pub mod cli;
 pub mod config;
 pub mod docker;
 pub mod error;
+pub mod examine;
 pub mod execute;
 pub mod host;
 pub mod model;

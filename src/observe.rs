@@ -245,15 +245,12 @@ fn taken_ports(site: &Site, nodes: &[DesiredNode], observed: &Observed, host: &H
 
 /// Who holds a port: a container by name, else a process, else somebody.
 pub fn holder(bind: std::net::IpAddr, port: u16, host: &HostLook) -> Option<String> {
-    let container = host
-        .containers
-        .iter()
-        .find(|(_, container)| container.seen.state.is_running() && container.ports.contains(&port));
+    let container = host.containers.iter().find(|(_, container)| container.holds(bind, port));
     if let Some((name, _)) = container {
         return Some(format!("container {name}"));
     }
     if host::is_port_free(bind, port) {
         return None;
     }
-    Some(host::port_holder(port).unwrap_or_else(|| "a process that cannot be named without more rights".into()))
+    Some(host::port_holder(bind, port).unwrap_or_else(|| "a process that cannot be named without more rights".into()))
 }

@@ -4,6 +4,7 @@
 //! random number, and nothing is decided on a fact that is unknown.
 
 pub mod chunks;
+pub mod doctor;
 pub mod hold;
 pub mod image;
 pub mod migrations;

@@ -98,7 +98,7 @@ impl Context {
 }
 
 /// The state directory sits next to the configuration, or in the current directory when there is none.
-fn state_dir(given: Option<&Path>, config: Option<&Path>) -> PathBuf {
+pub fn state_dir(given: Option<&Path>, config: Option<&Path>) -> PathBuf {
     match (given, config.and_then(Path::parent)) {
         (Some(dir), _) => dir.to_owned(),
         (None, Some(parent)) => parent.join(".hypertide"),

@@ -1,12 +1,14 @@
 //! One look at what the engine holds: containers, volumes and networks, ours and those in our way.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use bollard::models::{ContainerSummary, ContainerSummaryStateEnum};
+use bollard::models::{ContainerSummary, ContainerSummaryStateEnum, PortSummary, PortSummaryTypeEnum};
 use bollard::query_parameters::{ListContainersOptionsBuilder, ListVolumesOptions};
 
 use super::engine::{DockerError, Engine};
 use super::labels;
+use crate::host;
 use crate::model::cluster::Seat;
 use crate::model::names::{ClusterName, NodeName};
 use crate::model::observed::{ContainerSeen, Owned, RunState, VolumeSeen};
@@ -29,8 +31,8 @@ pub struct ContainerLook {
     pub seen: ContainerSeen,
     /// Its kind label, when it is one of the cluster's own.
     pub kind: Option<String>,
-    /// Host ports it publishes.
-    pub ports: Vec<u16>,
+    /// Host ports it publishes, each with the address it is bound to.
+    pub ports: Vec<SocketAddr>,
 }
 
 /// A volume as listed.
@@ -40,6 +42,14 @@ pub struct VolumeLook {
     pub seen: VolumeSeen,
     /// The node it belongs to, when it is one of the cluster's own.
     pub node: Option<NodeName>,
+}
+
+impl ContainerLook {
+    /// It runs and has the port at this address.
+    pub fn holds(&self, bind: IpAddr, port: u16) -> bool {
+        let is_it = |at: &SocketAddr| at.port() == port && host::covers(at.ip(), bind);
+        self.seen.state.is_running() && self.ports.iter().any(is_it)
+    }
 }
 
 impl Engine {
@@ -105,6 +115,15 @@ fn container_look(container: &ContainerSummary, cluster: &ClusterName) -> Contai
             image_id: container.image_id.clone().unwrap_or_default(),
         },
         kind: labels.get(labels::KIND).filter(|_| ours).cloned(),
-        ports: container.ports.iter().flatten().filter_map(|port| port.public_port).collect(),
+        ports: container.ports.iter().flatten().filter_map(published_at).collect(),
     }
+}
+
+/// Where a TCP port of a container is published; an engine that names no address means every one.
+fn published_at(port: &PortSummary) -> Option<SocketAddr> {
+    if port.typ.is_some_and(|typ| typ != PortSummaryTypeEnum::TCP) {
+        return None;
+    }
+    let ip = port.ip.as_deref().and_then(|ip| ip.parse().ok()).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    Some(SocketAddr::new(ip, port.public_port?))
 }

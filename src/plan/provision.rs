@@ -175,7 +175,7 @@ fn refuse_unsafe(
 }
 
 /// Why an image cannot run on a volume.
-fn volume_mismatch(volume: &VolumeSeen, image: &ImageFacts) -> Option<Reason> {
+pub fn volume_mismatch(volume: &VolumeSeen, image: &ImageFacts) -> Option<Reason> {
     if let (Some(on_volume), Some(in_image)) = (volume.postgres_major, image.postgres_major)
         && on_volume != in_image
     {

@@ -95,7 +95,7 @@ pub async fn ranges(
         .collect()
 }
 
-async fn one_json(
+pub(super) async fn one_json(
     session: &Session,
     doing: &str,
     sql: &str,
@@ -105,6 +105,6 @@ async fn one_json(
     Ok(row.get(0))
 }
 
-fn odd(session: &Session, error: &dyn std::error::Error) -> PostgresError {
+pub(super) fn odd(session: &Session, error: &dyn std::error::Error) -> PostgresError {
     PostgresError::Unexpected { node: session.node.to_string(), because: error.to_string() }
 }
