@@ -50,8 +50,9 @@ pub async fn examine(
         // An observation fetches a lost password file again: what counts is what is there now.
         examined.passwords = host::passwords(state_dir);
     }
+    let has_engine = look.is_some();
     let look = look.unwrap_or_default();
-    examined.ports = nodes.iter().map(|node| host::port(desired, node, &look)).collect();
+    examined.ports = nodes.iter().map(|node| host::port(desired, node, &look, has_engine)).collect();
     examined.default_port = host::default_port(desired, &nodes, &look).await;
     examined
 }

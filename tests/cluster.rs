@@ -8,6 +8,9 @@ mod world;
 #[path = "cluster/bad_input.rs"]
 mod bad_input;
 
+#[path = "cluster/doctor.rs"]
+mod doctor;
+
 #[path = "cluster/interrupted.rs"]
 mod interrupted;
 

@@ -2,12 +2,21 @@
 
 use std::io::IsTerminal;
 
+use serde::Serialize;
+
 use super::args::Cli;
 use super::context::state_dir;
 use super::failure::Failure;
 use super::{exit, render};
 use crate::examine;
 use crate::plan::doctor::{self, Finding, Severity};
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Report<'a> {
+    healthy: bool,
+    findings: &'a [Finding],
+}
 
 /// Runs the verb. Never fails: whatever is missing is a finding.
 ///
@@ -21,7 +30,7 @@ pub async fn run(cli: &Cli) -> Result<u8, Failure> {
     let findings = doctor::findings(&examined, desired, packs);
     let is_healthy = doctor::is_healthy(&findings);
     if cli.json {
-        render::json(&serde_json::json!({ "healthy": is_healthy, "findings": findings }));
+        render::json(&Report { healthy: is_healthy, findings: &findings });
     } else {
         render::line(text(&findings, has_color()));
     }
@@ -100,10 +109,10 @@ mod tests {
     #[test]
     fn scripts_see_the_same_words() {
         let finding = finding(Check::DefaultPort, Severity::Problem, "t", None);
-        let json = serde_json::to_value(finding).expect("serialises");
+        let report = Report { healthy: false, findings: &[finding] };
         assert_eq!(
-            json,
-            serde_json::json!({"check": "default_port", "severity": "problem", "text": "t", "help": null})
+            serde_json::to_string(&report).expect("serialises"),
+            r#"{"healthy":false,"findings":[{"check":"default_port","severity":"problem","text":"t","help":null}]}"#
         );
     }
 }

@@ -11,7 +11,7 @@ use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use super::engine::{DockerError, Engine};
-use crate::error::in_one_line;
+use crate::error::causes;
 use crate::host::accounts;
 use crate::model::observed::{ImageFacts, RunState};
 use crate::plan::doctor::facts::{Answer, ContainerExam, EngineFacts, EngineSeen, ImageSeen, MountSeen};
@@ -36,7 +36,11 @@ const OTHER_SOCKETS: [(&str, &str); 4] = [
 /// Finds the engine and asks who it is; there is an engine whenever the answer is [`Answer::Engine`].
 pub async fn reach() -> (EngineSeen, Option<Engine>) {
     let given = std::env::var("DOCKER_HOST").ok();
-    let address = given.clone().unwrap_or_else(|| format!("{UNIX}{USUAL_SOCKET}"));
+    let address = match given.as_deref() {
+        Some("") => "an empty address".to_owned(),
+        Some(given) => given.to_owned(),
+        None => format!("{UNIX}{USUAL_SOCKET}"),
+    };
     let socket = address.strip_prefix(UNIX).map(PathBuf::from);
     let obstacle = match &socket {
         Some(socket) => knock(socket).await,
@@ -85,7 +89,7 @@ async fn greet() -> (Answer, Option<Engine>) {
     };
     match timeout(PATIENCE, greeting).await {
         Ok(Ok((facts, engine))) => (Answer::Engine(facts), Some(engine)),
-        Ok(Err(error)) => (Answer::Failed { because: in_one_line(&error) }, None),
+        Ok(Err(error)) => (Answer::Failed { because: causes(&error).join(": ") }, None),
         Err(_) => (Answer::Failed { because: format!("no answer within {} s", PATIENCE.as_secs()) }, None),
     }
 }

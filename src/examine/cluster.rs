@@ -16,7 +16,7 @@ use crate::plan::doctor::facts::{ContainerExam, ImageSeen, NodeExam, ServerExam}
 use crate::plan::image::{ImagePlan, decide};
 use crate::plan::topology;
 use crate::postgres::examine;
-use crate::site::Site;
+use crate::site::{ReachError, Site};
 
 /// Why the image could not be looked at.
 #[derive(Debug, thiserror::Error)]
@@ -73,8 +73,15 @@ async fn image(site: &Site, observed: Option<&Observed>) -> Result<ImageSeen, Lo
 async fn node(site: &Site, look: Option<&HostLook>, node: &DesiredNode) -> NodeExam {
     let container = container(site, look, &site.desired.cluster.container(&node.name)).await;
     let runs = container.present().is_some_and(|container| container.state == RunState::Running);
-    let server = if runs { server(site, node).await } else { Seen::Absent };
-    NodeExam { name: node.name.clone(), container, server }
+    let (server, help) = if runs {
+        match server(site, node).await {
+            Ok(exam) => (Seen::Present(exam), None),
+            Err(error) => (Seen::unknown(in_one_line(&error)), help(&error)),
+        }
+    } else {
+        (Seen::Absent, None)
+    };
+    NodeExam { name: node.name.clone(), container, server, help }
 }
 
 async fn container(site: &Site, look: Option<&HostLook>, name: &str) -> Seen<ContainerExam> {
@@ -89,17 +96,19 @@ async fn container(site: &Site, look: Option<&HostLook>, name: &str) -> Seen<Con
     }
 }
 
-async fn server(site: &Site, node: &DesiredNode) -> Seen<ServerExam> {
+async fn server(site: &Site, node: &DesiredNode) -> Result<ServerExam, ReachError> {
     // Known from the observation; when that ended early, the file may still be there.
-    if let Err(error) = site.secrets(&[]).await {
-        return Seen::unknown(in_one_line(&error));
-    }
+    site.secrets(&[]).await?;
     let wanted: Vec<String> = site.desired.settings.iter().map(|setting| setting.name.to_lowercase()).collect();
-    match site.session(&node.name, node.port).await {
-        Ok(session) => match examine::server(&session, &site.desired.database, &wanted).await {
-            Ok(exam) => Seen::Present(exam),
-            Err(error) => Seen::unknown(in_one_line(&error)),
-        },
-        Err(error) => Seen::unknown(in_one_line(&error)),
+    let session = site.session(&node.name, node.port).await?;
+    Ok(examine::server(&session, &site.desired.database, &wanted).await?)
+}
+
+fn help(error: &ReachError) -> Option<String> {
+    match error {
+        ReachError::Docker(error) => error.help(),
+        ReachError::Postgres(error) => error.help(),
+        ReachError::Secrets(error) => error.help(),
+        ReachError::NoSecrets => None,
     }
 }

@@ -64,18 +64,25 @@ pub fn passwords(state_dir: &Path) -> PasswordsSeen {
     PasswordsSeen { dir_path: state_dir.to_owned(), dir: host::access(state_dir), file_path, file, unusable }
 }
 
-/// Who has a node's port.
-pub fn port(desired: &Desired, node: &DesiredNode, look: &HostLook) -> PortSeen {
+/// Who has a node's port; `has_engine` tells whether the containers are known.
+pub fn port(desired: &Desired, node: &DesiredNode, look: &HostLook, has_engine: bool) -> PortSeen {
     let is_ours = look
         .containers
         .get(&desired.cluster.container(&node.name))
         .is_some_and(|container| container.seen.ours && container.holds(desired.bind, node.port));
     let holder = match holder(desired.bind, node.port, look) {
         _ if is_ours => PortHolder::Node,
+        Some(other) if !has_engine && may_be_docker(&other) => PortHolder::Unclear(other),
         Some(other) => PortHolder::Other(other),
         None => PortHolder::Nobody,
     };
     PortSeen { node: node.name.clone(), port: node.port, holder }
+}
+
+/// Docker itself listens for the containers: `docker-proxy`, `rootlesskit`, Docker Desktop's `com.docker.backend`.
+fn may_be_docker(holder: &str) -> bool {
+    let is_named = holder.starts_with("process ");
+    !is_named || holder.contains("docker") || holder.contains("rootless")
 }
 
 /// Whoever answers at PostgreSQL's own port on either of localhost's addresses.
@@ -133,6 +140,13 @@ mod tests {
         assert_eq!(greeted(b"S").await, Some(true));
         assert_eq!(greeted(b"HTTP/1.1 400 Bad Request").await, Some(false));
         assert_eq!(greeted(b"").await, Some(false));
+    }
+
+    #[test]
+    fn only_a_process_of_another_name_is_surely_not_docker() {
+        assert!(may_be_docker("process docker-proxy (pid 7)"));
+        assert!(may_be_docker("a process that cannot be named without more rights"));
+        assert!(!may_be_docker("process python3 (pid 7)"));
     }
 
     #[test]

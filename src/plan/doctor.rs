@@ -14,6 +14,7 @@ mod settings;
 mod storage;
 #[cfg(test)]
 mod testing;
+mod units;
 
 use std::fmt;
 

@@ -183,6 +183,8 @@ pub enum PortHolder {
     Node,
     /// Somebody else: a container or a process.
     Other(String),
+    /// Somebody who may well be the node: without an engine it cannot be told.
+    Unclear(String),
 }
 
 /// Somebody who answers at an address of this host.

@@ -15,6 +15,11 @@ pub fn ports(ports: &[PortSeen]) -> Vec<Finding> {
                 format!("port {port}, wanted for {node}, is held by {holder}"),
                 format!("stop what listens on {port}, or give {node} another port in hypertide.yaml"),
             ),
+            PortHolder::Unclear(holder) => Finding::warning(
+                Check::Ports,
+                format!("port {port} is in use by {holder}; without Docker it cannot be told whether that is {node}"),
+                "mend the engine first, then run `hypertide doctor` again",
+            ),
         })
         .collect()
 }
@@ -27,7 +32,10 @@ pub fn default_port(listeners: &[ListenerSeen], ports: &[PortSeen]) -> Vec<Findi
     let is_said = |listener: &ListenerSeen| {
         let is_wanted = |seen: &&PortSeen| seen.port == listener.address.port();
         let wanted = ports.iter().find(is_wanted);
-        wanted.is_some_and(|seen| seen.holder == PortHolder::Other(listener.holder.clone()))
+        wanted.is_some_and(|seen| match &seen.holder {
+            PortHolder::Other(holder) | PortHolder::Unclear(holder) => *holder == listener.holder,
+            PortHolder::Nobody | PortHolder::Node => false,
+        })
     };
     // One server often answers at both of localhost's addresses; it is named once.
     let mut findings: Vec<Finding> = Vec::new();
@@ -81,14 +89,19 @@ mod tests {
     }
 
     #[test]
-    fn a_port_is_free_ours_or_somebodys() {
+    fn a_port_is_free_ours_somebodys_or_unclear() {
         let other = PortHolder::Other("process python3 (pid 7)".into());
-        let found =
-            ports(&[port("a", 5434, PortHolder::Nobody), port("b", 5435, PortHolder::Node), port("c", 5436, other)]);
+        let found = ports(&[
+            port("a", 5434, PortHolder::Nobody),
+            port("b", 5435, PortHolder::Node),
+            port("c", 5436, other),
+            port("d", 5437, PortHolder::Unclear("process docker-proxy (pid 8)".into())),
+        ]);
         let severities: Vec<_> = found.iter().map(|finding| finding.severity).collect();
-        assert_eq!(severities, [Ok, Ok, Problem]);
+        assert_eq!(severities, [Ok, Ok, Problem, Warning]);
         assert_eq!(found[2].text, "port 5436, wanted for c, is held by process python3 (pid 7)");
         assert!(found[2].help.as_ref().expect("help").contains("give c another port"));
+        assert!(found[3].text.ends_with("it cannot be told whether that is d"), "{found:?}");
     }
 
     #[test]

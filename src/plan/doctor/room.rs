@@ -1,7 +1,7 @@
 //! Is there room: on disk and in memory?
 
 use super::facts::{Answer, DiskSeen, Examined, Room};
-use super::settings::bytes;
+use super::units::bytes;
 use super::{Check, Finding};
 use crate::model::desired::Desired;
 use crate::model::seen::Seen;

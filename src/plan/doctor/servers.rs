@@ -14,13 +14,13 @@ const CLOCK_TOLERANCE_SECS: f64 = 2.0;
 /// Every server that runs.
 pub fn servers(nodes: &[NodeExam]) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for NodeExam { name, server, .. } in nodes {
+    for NodeExam { name, server, help, .. } in nodes {
         match server {
             Seen::Absent => {}
             Seen::Unknown { because } => findings.push(Finding::problem(
                 Check::Server,
                 format!("{name} does not answer: {because}"),
-                format!("`hypertide logs {name}` shows what the server says"),
+                help.clone().unwrap_or_else(|| format!("`hypertide logs {name}` shows what the server says")),
             )),
             Seen::Present(server) => findings.extend(facts(name, &server.facts)),
         }
@@ -39,8 +39,8 @@ fn facts(name: &NodeName, server: &ServerFacts) -> Vec<Finding> {
     if !faults.is_empty() {
         return faults;
     }
-    let version = server.timescaledb_installed.as_deref().unwrap_or("not created yet");
-    let text = format!("{name} answers; TimescaleDB is preloaded and {version}; checksums, fsync and UTF8 are on");
+    let version = server.timescaledb_installed.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
+    let text = format!("{name} answers; TimescaleDB{version} is preloaded; data checksums and fsync are on");
     vec![Finding::ok(Check::Server, text)]
 }
 
@@ -167,8 +167,8 @@ mod tests {
     fn every_fault_of_a_server_is_its_own_finding() {
         type Change = fn(&mut ServerFacts);
         let table: [(Change, Check, Severity, &str); 12] = [
-            (|_| (), Check::Server, Ok, "n-1 answers; TimescaleDB is preloaded and 2.29.2"),
-            (|it| it.timescaledb_installed = None, Check::Server, Ok, "not created yet"),
+            (|_| (), Check::Server, Ok, "n-1 answers; TimescaleDB 2.29.2 is preloaded"),
+            (|it| it.timescaledb_installed = None, Check::Server, Ok, "TimescaleDB is preloaded"),
             (|it| it.preload = String::new(), Check::Preload, Problem, "compressed hypertables read as 0 rows"),
             (|it| it.preload = "pg_stat_statements".into(), Check::Preload, Problem, "'pg_stat_statements'"),
             (
@@ -210,6 +210,10 @@ mod tests {
         let found = servers(&[silent, NodeExam { server: Seen::Absent, ..node("n-2", &desired("")) }]);
         assert_eq!(found.len(), 1);
         assert_eq!((found[0].severity, found[0].text.as_str()), (Problem, "n-1 does not answer: timeout"));
+        assert!(found[0].help.as_ref().expect("help").contains("`hypertide logs n-1`"));
+        let help = Some("put back the password".to_owned());
+        let locked = NodeExam { server: Seen::unknown("wrong password"), help, ..node("n-1", &desired("")) };
+        assert_eq!(servers(&[locked])[0].help.as_deref(), Some("put back the password"));
     }
 
     #[test]

@@ -89,7 +89,9 @@ pub fn volumes(examined: &Examined, desired: &Desired) -> Vec<Finding> {
             Seen::Present(container) => {
                 let wrong = misplaced(container, &volume, examined.place);
                 findings.extend(wrong.into_iter().map(|what| {
-                    let help = "keep that container, it may hold the only copy; back it up before anything else";
+                    // Whoever removes a container removes its anonymous volumes too, and `up` may have to.
+                    let help = "do not run `up` or `replica` before the data there is copied (`docker cp`): replacing the \
+                                container would remove an anonymous volume with it";
                     Finding::problem(Check::Volumes, format!("{name}: {what}"), help)
                 }));
             }

@@ -60,6 +60,7 @@ pub fn node(name: &str, desired: &Desired) -> NodeExam {
             pgdata: Some("/var/lib/postgresql/data/pgdata".into()),
         }),
         server: Seen::Present(ServerExam { facts: server(), clock_ahead_secs: 0.0 }),
+        help: None,
     }
 }
 

@@ -17,6 +17,8 @@ pub struct NodeExam {
     pub container: Seen<ContainerExam>,
     /// Its server; absent while the container does not run.
     pub server: Seen<ServerExam>,
+    /// What to do about a server that could not be asked.
+    pub help: Option<String>,
 }
 
 /// A container, inspected.
