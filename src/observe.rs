@@ -233,7 +233,7 @@ fn taken_ports(site: &Site, nodes: &[DesiredNode], observed: &Observed, host: &H
     let needs_port = |node: &&DesiredNode| {
         let container = observed.nodes.get(&node.name).and_then(|seen| seen.container.present());
         let published = host.containers.get(&site.desired.cluster.container(&node.name)).map(|look| &look.ports);
-        let has_it = published.is_some_and(|ports| ports.contains(&node.port));
+        let has_it = published.is_some_and(|ports| ports.iter().any(|socket| socket.port() == node.port));
         !container.is_some_and(|container| container.ours && container.state.is_running() && has_it)
     };
     nodes
