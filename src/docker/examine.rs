@@ -14,7 +14,7 @@ use super::engine::{DockerError, Engine};
 use crate::error::causes;
 use crate::host::accounts;
 use crate::model::observed::{ImageFacts, RunState};
-use crate::plan::doctor::facts::{Answer, ContainerExam, EngineFacts, EngineSeen, ImageSeen, MountSeen};
+use crate::plan::doctor::facts::{Answer, ContainerExam, Ended, EngineFacts, EngineSeen, ImageSeen, MountSeen};
 
 /// A healthy engine says who it is within milliseconds; one that takes this long is of no use.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -137,8 +137,14 @@ fn container_exam(inspected: ContainerInspectResponse, state: RunState) -> Conta
         volume: mount.name.filter(|_| mount.typ.as_deref() == Some("volume")),
         path: mount.destination.unwrap_or_default(),
     });
+    let process = inspected.state.unwrap_or_default();
+    let ended = (state == RunState::Exited).then(|| Ended {
+        code: process.exit_code.unwrap_or_default(),
+        is_out_of_memory: process.oom_killed.unwrap_or_default(),
+    });
     ContainerExam {
         state,
+        ended,
         restarts: inspected.restart_count.and_then(|count| u32::try_from(count).ok()).unwrap_or_default(),
         mounts: mounts.collect(),
         pgdata: variable(inspected.config.unwrap_or_default().env.as_ref(), "PGDATA"),

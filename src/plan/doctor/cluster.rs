@@ -181,8 +181,9 @@ mod tests {
     #[test]
     fn every_state_of_the_agent_is_judged() {
         let desired = desired("");
-        let agent_in =
-            |state, restarts| Seen::Present(ContainerExam { state, restarts, mounts: Vec::new(), pgdata: None });
+        let agent_in = |state, restarts| {
+            Seen::Present(ContainerExam { state, ended: None, restarts, mounts: Vec::new(), pgdata: None })
+        };
         let table = [
             (Seen::Absent, true, Some((Warning, "no agent runs"))),
             (Seen::Absent, false, None),

@@ -7,7 +7,7 @@ mod node;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-pub use node::{ContainerExam, MountSeen, NodeExam, ServerExam, ServerFacts, SettingSeen};
+pub use node::{ContainerExam, Ended, MountSeen, NodeExam, ServerExam, ServerFacts, SettingSeen};
 
 use crate::model::names::NodeName;
 use crate::model::observed::{ImageFacts, Observed};

@@ -1,6 +1,6 @@
 //! Do the servers run as they must, and do their clocks agree?
 
-use super::facts::{NodeExam, ServerFacts};
+use super::facts::{Ended, NodeExam, ServerFacts};
 use super::{Check, Finding};
 use crate::model::names::NodeName;
 use crate::model::seen::Seen;
@@ -14,9 +14,9 @@ const CLOCK_TOLERANCE_SECS: f64 = 2.0;
 /// Every server that runs.
 pub fn servers(nodes: &[NodeExam]) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for NodeExam { name, server, help, .. } in nodes {
+    for NodeExam { name, container, server, help } in nodes {
         match server {
-            Seen::Absent => {}
+            Seen::Absent => findings.extend(container.present().and_then(|it| crash(name, it.ended?))),
             Seen::Unknown { because } => findings.push(Finding::problem(
                 Check::Server,
                 format!("{name} does not answer: {because}"),
@@ -26,6 +26,21 @@ pub fn servers(nodes: &[NodeExam]) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// A server that was asked to stop ends with 0.
+fn crash(name: &NodeName, ended: Ended) -> Option<Finding> {
+    let Ended { code, is_out_of_memory } = ended;
+    let logs = format!("`hypertide logs {name}` shows its last words; `hypertide up` starts it again");
+    match (is_out_of_memory, code) {
+        (true, _) => Some(Finding::problem(
+            Check::Server,
+            format!("{name} was ended by the kernel for want of memory"),
+            "lower `preset.shared_buffers` or `work_mem`, or give the host more memory; then `hypertide up`",
+        )),
+        (false, 0) => None,
+        (false, code) => Some(Finding::problem(Check::Server, format!("{name} ended with exit code {code}"), logs)),
+    }
 }
 
 /// What a server says about itself. One line of praise, or every fault.
@@ -214,6 +229,20 @@ mod tests {
         let help = Some("put back the password".to_owned());
         let locked = NodeExam { server: Seen::unknown("wrong password"), help, ..node("n-1", &desired("")) };
         assert_eq!(servers(&[locked])[0].help.as_deref(), Some("put back the password"));
+    }
+
+    #[test]
+    fn a_server_that_ended_by_itself_is_a_problem_and_one_that_was_stopped_is_not() {
+        for (code, is_out_of_memory, wanted) in [
+            (0, false, None),
+            (1, false, Some("n-1 ended with exit code 1")),
+            (137, true, Some("n-1 was ended by the kernel for want of memory")),
+        ] {
+            let mut node = NodeExam { server: Seen::Absent, ..node("n-1", &desired("")) };
+            node.container.present_mut().expect("the fixture has one").ended = Some(Ended { code, is_out_of_memory });
+            let found = servers(&[node]);
+            assert_eq!(found.first().map(|finding| finding.text.as_str()), wanted);
+        }
     }
 
     #[test]

@@ -55,6 +55,7 @@ pub fn node(name: &str, desired: &Desired) -> NodeExam {
         name,
         container: Seen::Present(ContainerExam {
             state: RunState::Running,
+            ended: None,
             restarts: 0,
             mounts: vec![volume],
             pgdata: Some("/var/lib/postgresql/data/pgdata".into()),

@@ -26,12 +26,23 @@ pub struct NodeExam {
 pub struct ContainerExam {
     /// Whether it runs.
     pub state: RunState,
+    /// How its process ended, when it did.
+    pub ended: Option<Ended>,
     /// How often Docker started it again by itself.
     pub restarts: u32,
     /// What is mounted.
     pub mounts: Vec<MountSeen>,
     /// The data directory it was told.
     pub pgdata: Option<String>,
+}
+
+/// How a container's process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Its exit code.
+    pub code: i64,
+    /// The kernel ended it for want of memory.
+    pub is_out_of_memory: bool,
 }
 
 /// A mount of a container.
