@@ -5,6 +5,7 @@
 pub mod chunk;
 pub mod cluster;
 pub mod desired;
+pub mod digest;
 pub mod lsn;
 pub mod names;
 pub mod observed;

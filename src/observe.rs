@@ -112,7 +112,7 @@ async fn recover_from_volumes(site: &Site, observed: &Observed) -> Result<Seen<(
         let body = crate::docker::spec::helper(cluster, name, &image.id, "true");
         site.engine.create_container(&helper, body).await?;
         let found = site.secrets(std::slice::from_ref(&helper)).await;
-        site.engine.remove_container(&helper).await?;
+        site.engine.discard_container(&helper).await?;
         if found?.is_some() {
             return Ok(Seen::Present(()));
         }
@@ -232,8 +232,8 @@ async fn read_missing_ranges(site: &Site, nodes: &[DesiredNode], observed: &mut 
 fn taken_ports(site: &Site, nodes: &[DesiredNode], observed: &Observed, host: &HostLook) -> BTreeMap<u16, String> {
     let needs_port = |node: &&DesiredNode| {
         let container = observed.nodes.get(&node.name).and_then(|seen| seen.container.present());
-        let published = host.containers.get(&site.desired.cluster.container(&node.name)).map(|look| &look.ports);
-        let has_it = published.is_some_and(|ports| ports.iter().any(|socket| socket.port() == node.port));
+        let look = host.containers.get(&site.desired.cluster.container(&node.name));
+        let has_it = look.is_some_and(|look| look.holds(site.desired.bind, node.port));
         !container.is_some_and(|container| container.ours && container.state.is_running() && has_it)
     };
     nodes

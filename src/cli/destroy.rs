@@ -30,7 +30,7 @@ pub async fn run(cli: &Cli, yes: bool) -> Result<u8, Failure> {
     let ordered =
         containers.iter().filter(|name| ***name == agent).chain(containers.iter().filter(|name| ***name != agent));
     for name in ordered {
-        site.engine.remove_container(name).await?;
+        site.engine.discard_container(name).await?;
     }
     for name in &volumes {
         site.engine.remove_volume(name).await?;

@@ -13,6 +13,7 @@ use crate::model::names::NameError;
 use crate::observe::ObserveError;
 use crate::plan::hold::Hold;
 use crate::postgres::session::PostgresError;
+use crate::postgres::setup::MigrationError;
 use crate::schema::packs::PackError;
 use crate::site::ReachError;
 use crate::tasks::converge::ConvergeError;
@@ -105,8 +106,7 @@ impl From<ExecuteError> for Failure {
     fn from(error: ExecuteError) -> Self {
         let exit = match &error.cause {
             _ if error.is_worth_a_retry() => exit::TRY_AGAIN,
-            Cause::UnfitImage { .. } => exit::REFUSED,
-            Cause::Migration(crate::postgres::setup::MigrationError::NoReplicaIdentity { .. }) => exit::REFUSED,
+            Cause::UnfitImage { .. } | Cause::Migration(MigrationError::NoReplicaIdentity { .. }) => exit::REFUSED,
             _ => exit::FAILED,
         };
         Self::of(exit, &error, error.help())

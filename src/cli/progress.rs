@@ -14,9 +14,8 @@ use crate::plan::step::Step;
 /// Sends logs to stderr. `HYPERTIDE_LOG` overrides what the verb and `-v` choose.
 pub fn start_logging(verbose: u8, verb: &Verb) {
     let level = match (verb, verbose) {
-        (Verb::Agent(_), 0) => "hypertide=info",
+        (Verb::Agent(_), 0) | (_, 1) => "hypertide=info",
         (_, 0) => "hypertide=warn",
-        (_, 1) => "hypertide=info",
         (_, 2) => "hypertide=debug",
         _ => "debug",
     };

@@ -1,7 +1,6 @@
 //! How things look: JSON on stdout, text for people.
-#![allow(clippy::print_stdout, clippy::print_stderr)] // this is where printing belongs
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 
 use serde::Serialize;
 
@@ -14,19 +13,20 @@ use crate::status::{NodeStatus, Status};
 /// One JSON document on stdout.
 pub fn json<T: Serialize>(value: &T) {
     match serde_json::to_string_pretty(value) {
-        Ok(text) => println!("{text}"),
-        Err(error) => eprintln!("error: cannot print the result as JSON: {error}"),
+        Ok(text) => line(text),
+        Err(error) => note(format!("error: cannot print the result as JSON: {error}")),
     }
 }
 
 /// A line of text on stdout.
 pub fn line(text: impl AsRef<str>) {
-    println!("{}", text.as_ref());
+    // Nobody reads any more (`status | head`): nothing is left to say, and nothing went wrong.
+    let _ = writeln!(std::io::stdout(), "{}", text.as_ref());
 }
 
 /// A line for people on stderr.
 pub fn note(text: impl AsRef<str>) {
-    eprintln!("{}", text.as_ref());
+    let _ = writeln!(std::io::stderr(), "{}", text.as_ref());
 }
 
 /// How a failure looks at the terminal; with `--json` it is a document on stdout too.
@@ -39,19 +39,13 @@ pub fn failure(failure: &Failure, is_json: bool) {
 
 /// `error:`, `cause:` lines, `help:`.
 pub fn failure_text(failure: &Failure) -> String {
-    let mut text = format!("error: {}", failure.message);
-    for cause in &failure.causes {
-        text.push_str(&format!("\ncause: {cause}"));
-    }
-    if failure.holds.len() > 1 {
-        for help in failure.holds.iter().filter_map(|hold| hold.reason.help()) {
-            text.push_str(&format!("\nhelp: {help}"));
-        }
-    }
-    if let Some(help) = &failure.help {
-        text.push_str(&format!("\nhelp: {help}"));
-    }
-    text
+    let each_help = failure.holds.iter().filter(|_| failure.holds.len() > 1).filter_map(|hold| hold.reason.help());
+    let lines: Vec<String> = [format!("error: {}", failure.message)]
+        .into_iter()
+        .chain(failure.causes.iter().map(|cause| format!("cause: {cause}")))
+        .chain(each_help.chain(failure.help.clone()).map(|help| format!("help: {help}")))
+        .collect();
+    lines.join("\n")
 }
 
 /// A plan for people: numbered steps, then holds with their reasons.

@@ -16,7 +16,7 @@ use crate::site::Reach;
 use crate::tasks::converge::{Goal, converge, execute_once};
 
 /// How long the first copy may take before the verb says "still copying".
-const PATIENCE: Duration = Duration::from_secs(3600);
+const PATIENCE: Duration = Duration::from_hours(1);
 
 /// Runs `replica add`: the configuration and one more node.
 pub async fn add(cli: &Cli, args: &ReplicaAddArgs) -> Result<u8, Failure> {

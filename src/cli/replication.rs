@@ -12,7 +12,7 @@ use crate::site::Reach;
 use crate::tasks::converge::{Goal, converge, execute_once};
 
 /// How long copying may take before the verb says "still copying".
-const PATIENCE: Duration = Duration::from_secs(3600);
+const PATIENCE: Duration = Duration::from_hours(1);
 
 /// Runs `replication status`.
 pub async fn status(cli: &Cli) -> Result<u8, Failure> {

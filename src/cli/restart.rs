@@ -13,21 +13,20 @@ use crate::site::Reach;
 use crate::tasks::converge::{Goal, converge, execute_once};
 
 /// How long replicas may take to follow again.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Runs the verb.
 pub async fn run(cli: &Cli, node: Option<&str>) -> Result<u8, Failure> {
     let context = Context::open(cli, Reach::Published).await?;
     let observed = context.observe().await?;
     let (nodes, primary) = context.nodes(&observed);
-    let chosen = match node {
-        Some(typed) => vec![context.find(typed, &observed)?],
+    let chosen = if let Some(typed) = node {
+        vec![context.find(typed, &observed)?]
+    } else {
         // Replicas first: a primary that comes back finds them listening.
-        None => {
-            let mut all = nodes;
-            all.sort_by_key(|node| Some(&node.name) == primary.as_ref());
-            all
-        }
+        let mut all = nodes;
+        all.sort_by_key(|node| Some(&node.name) == primary.as_ref());
+        all
     };
     let exists = |name| observed.nodes.get(name).is_some_and(|seen| seen.container.is_present());
     let mut plan = Plan::default();

@@ -8,7 +8,7 @@ use super::failure::Failure;
 use super::progress::Progress;
 use super::{exit, render, status};
 use crate::execute::AgentParts;
-use crate::execute::agent::{digest, own_binary};
+use crate::execute::agent::{own_binary, spec_digest};
 use crate::plan;
 use crate::secrets;
 use crate::site::Reach;
@@ -48,7 +48,7 @@ pub async fn run(cli: &Cli, args: &UpArgs) -> Result<u8, Failure> {
 /// The digest that tells whether the agent's container is this binary with this configuration.
 pub fn agent_digest(parts: &AgentParts) -> Result<String, Failure> {
     let binary = own_binary().map_err(|error| Failure::new(exit::FAILED, error.to_string()))?;
-    Ok(digest(&binary, &parts.config))
+    Ok(spec_digest(&binary, &parts.config))
 }
 
 fn report(cli: &Cli, context: &Context, outcome: &Outcome, took: Duration) {

@@ -201,9 +201,19 @@ impl Engine {
         already_done(stopped, format!("stop the container {name}"), &[304, 404])
     }
 
-    /// Removes a container, running or not; named volumes stay, anonymous ones go.
+    /// Removes a container, running or not. Every volume stays, anonymous ones too: an image that keeps its data where
+    /// we do not expect it must not lose it.
     pub async fn remove_container(&self, name: &str) -> Result<(), DockerError> {
-        let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+        self.remove(name, false).await
+    }
+
+    /// Removes a container that holds nothing worth keeping, with its anonymous volumes.
+    pub async fn discard_container(&self, name: &str) -> Result<(), DockerError> {
+        self.remove(name, true).await
+    }
+
+    async fn remove(&self, name: &str, with_anonymous_volumes: bool) -> Result<(), DockerError> {
+        let options = RemoveContainerOptionsBuilder::default().force(true).v(with_anonymous_volumes).build();
         let removed = self.docker.remove_container(name, Some(options)).await;
         already_done(removed, format!("remove the container {name}"), &[404])
     }

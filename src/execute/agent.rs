@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt;
-use sha2::{Digest, Sha256};
 
 use super::{Cause, Executor};
 use crate::docker::engine::Engine;
 use crate::docker::files::File;
 use crate::docker::{image, spec};
+use crate::model::digest;
 use crate::site::ReachError;
 
 /// How long the agent must have run to count as started: a binary that does not fit the image ends at once.
@@ -20,18 +20,15 @@ pub fn own_binary() -> Result<Vec<u8>, Cause> {
 }
 
 /// The digest of an agent made of this binary and this configuration.
-pub fn digest(binary: &[u8], config: &str) -> String {
-    let mut hasher = Sha256::new();
-    hasher.update(binary);
-    hasher.update(config.as_bytes());
-    hasher.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+pub fn spec_digest(binary: &[u8], config: &str) -> String {
+    digest::short(&[binary, config.as_bytes()])
 }
 
 impl Executor<'_> {
     pub(super) async fn remove_agent(&self) -> Result<(), Cause> {
         let name = self.site.desired.cluster.agent();
         self.site.engine.stop_container(&name, 10).await?;
-        Ok(self.site.engine.remove_container(&name).await?)
+        Ok(self.site.engine.discard_container(&name).await?)
     }
 
     pub(super) async fn create_agent(&self, digest: &str) -> Result<(), Cause> {

@@ -15,7 +15,7 @@ use crate::site::ReachError;
 
 /// How long a server may take to accept connections. Crash recovery replays at most a few GiB of WAL; what takes longer
 /// is told as "try again", never as a failure of the data.
-const START_PATIENCE: Duration = Duration::from_secs(120);
+const START_PATIENCE: Duration = Duration::from_mins(2);
 
 /// How often a starting server is asked; each attempt costs a refused connection.
 const START_POLL: Duration = Duration::from_millis(15);
@@ -97,13 +97,13 @@ impl Executor<'_> {
         let helper = format!("{}-clone", cluster.container(node));
         let script = clone_script(&cluster.container(from), node);
         // One left over by an interrupted run did not finish.
-        engine.remove_container(&helper).await?;
+        engine.discard_container(&helper).await?;
         let mut body = spec::helper(cluster, node, &self.image()?.id, &script);
         body.user = Some("postgres".to_owned());
         engine.create_container(&helper, body).await?;
         self.put_secrets(&helper).await?;
         let cloned = engine.run_helper(&helper, &format!("the base backup of {from} for {node}")).await;
-        engine.remove_container(&helper).await?;
+        engine.discard_container(&helper).await?;
         Ok(cloned?)
     }
 }

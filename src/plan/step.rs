@@ -8,11 +8,11 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 use serde::ser::{SerializeStruct, Serializer};
-use sha2::{Digest, Sha256};
 
 use super::hold::Hold;
 use crate::model::chunk::ChunkToMirror;
 use crate::model::cluster::Seat;
+use crate::model::digest;
 use crate::model::names::{Ident, NodeName, TableName};
 use crate::model::pack::MigrationId;
 
@@ -221,7 +221,7 @@ impl NodeSpec {
     /// The digest written on the container's label.
     pub fn digest(&self) -> String {
         let text = serde_json::to_string(self).expect("a spec is made of strings and numbers");
-        Sha256::digest(text.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        digest::short(&[text.as_bytes()])
     }
 }
 

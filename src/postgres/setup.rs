@@ -54,7 +54,7 @@ impl MigrationError {
 
 /// Creates the login roles, or gives existing ones these verifiers.
 pub async fn create_roles(session: &Session, verifiers: &Verifiers) -> Result<(), PostgresError> {
-    let mut sql = String::from("begin;\n");
+    let mut statements = vec!["begin".to_owned()];
     for (role, verifier) in verifiers {
         let attributes = match role.as_str() {
             "replicator" => "login replication",
@@ -62,13 +62,13 @@ pub async fn create_roles(session: &Session, verifiers: &Verifiers) -> Result<()
         };
         let name = Ident::new(role).expect("role names are constants").quoted();
         // Verifiers are base64 with `$` and `:`; none of them contains a quote.
-        sql.push_str(&format!(
-            "do $do$ begin if to_regrole('{name}') is null then create role {name} {attributes}; end if; end $do$;\n\
-             alter role {name} password '{verifier}';\n"
+        statements.push(format!(
+            "do $do$ begin if to_regrole('{name}') is null then create role {name} {attributes}; end if; end $do$"
         ));
+        statements.push(format!("alter role {name} password '{verifier}'"));
     }
-    sql.push_str("grant pg_monitor to monitor;\ncommit;");
-    session.run("create the login roles", &sql).await
+    statements.extend(["grant pg_monitor to monitor".to_owned(), "commit".to_owned()]);
+    session.run("create the login roles", &statements.join(";\n")).await
 }
 
 /// The verifiers a server holds for these roles.

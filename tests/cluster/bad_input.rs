@@ -42,7 +42,7 @@ fn every_mistake_in_the_configuration_is_told_in_one_run() {
 fn docker_that_is_not_there_is_said_so() {
     let world = World::without_image("");
     let output = world.command(&["up"]).env("DOCKER_HOST", "unix:///nonexistent/docker.sock").output().unwrap();
-    is_clear(&Run::of(output), 1, &["Docker"]);
+    is_clear(&Run::of(&output), 1, &["Docker"]);
 }
 
 #[test]

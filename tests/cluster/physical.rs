@@ -24,7 +24,7 @@ async fn a_physical_replica_is_a_streaming_standby_and_both_modes_live_in_one_cl
     world.eventually_equal("trading.market_data", "primary", "replica");
 
     a_logical_replica_joins_and_leaves(&world).await;
-    a_standby_joins_survives_and_leaves(&world).await;
+    a_standby_joins_survives_and_leaves(&world);
     the_standby_is_cloned_afresh(&world);
 
     world.ok(&["destroy", "--yes"]);
@@ -55,7 +55,7 @@ async fn a_logical_replica_joins_and_leaves(world: &World) {
     world.is_converged();
 }
 
-async fn a_standby_joins_survives_and_leaves(world: &World) {
+fn a_standby_joins_survives_and_leaves(world: &World) {
     world.ok(&["replica", "add", "replica-3", "--port", &world.ports[3].to_string()]);
     let status = world.status();
     assert_eq!(status["nodes"][2]["role"], "standby", "{status}");

@@ -37,7 +37,7 @@ async fn every_command_of_the_readme_works() {
             continue;
         }
         let run = Run::of(
-            Command::new("sh")
+            &Command::new("sh")
                 .args(["-euc", command])
                 .current_dir(env!("CARGO_MANIFEST_DIR"))
                 .env("PATH", &path)

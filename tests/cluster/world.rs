@@ -84,7 +84,7 @@ impl World {
 
     /// Runs the program.
     pub fn run(&self, args: &[&str]) -> Run {
-        Run::of(self.command(args).output().unwrap())
+        Run::of(&self.command(args).output().unwrap())
     }
 
     /// Runs the program and insists on success.
@@ -174,7 +174,7 @@ impl Drop for World {
 }
 
 impl Run {
-    pub fn of(output: Output) -> Self {
+    pub fn of(output: &Output) -> Self {
         Self {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

@@ -5,12 +5,13 @@
 
 use std::collections::HashMap;
 use std::io::{self, Read};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bollard::Docker;
 use bollard::models::{ContainerCreateBody, ImageInspect};
 use bollard::query_parameters::{
     ContainerArchiveInfoOptionsBuilder, CreateContainerOptions, DownloadFromContainerOptionsBuilder,
-    RemoveContainerOptionsBuilder,
+    ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
 };
 use futures_util::TryStreamExt;
 
@@ -21,6 +22,9 @@ use crate::model::seen::Seen;
 
 /// Files larger than this are not what they should be.
 const MOST_BYTES: u64 = 1 << 20;
+
+/// A probe lives for a fraction of a second; one older than this was left over.
+const STALE_SECS: u64 = 60;
 
 /// What the image holds. `Absent`: there is no such image.
 pub async fn facts(docker: &Docker, reference: &str) -> Result<Seen<ImageFacts>, ImageError> {
@@ -33,6 +37,7 @@ pub async fn facts(docker: &Docker, reference: &str) -> Result<Seen<ImageFacts>,
     let id = image.id.unwrap_or_default();
     let timescaledb = match postgres_major {
         Some(major) => {
+            remove_stale_probes(docker).await;
             let probe = create_probe(docker, reference, &id).await?;
             let found = timescaledb(docker, &probe, major).await;
             let removed = remove_probe(docker, &probe).await;
@@ -72,6 +77,23 @@ async fn create_probe(docker: &Docker, reference: &str, id: &str) -> Result<Stri
         .await
         .map(|created| created.id)
         .map_err(ImageError::docker("create a container to look into", reference))
+}
+
+/// Removes probes of runs that were cut off. One that cannot be removed is in nobody's way.
+async fn remove_stale_probes(docker: &Docker) {
+    let label = format!("{KIND_LABEL}=probe");
+    let filters = HashMap::from([("label", vec![label.as_str()]), ("status", vec!["created"])]);
+    let list = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    for probe in docker.list_containers(Some(list)).await.unwrap_or_default() {
+        let made = probe.created.and_then(|secs| u64::try_from(secs).ok()).unwrap_or(now);
+        let is_stale = now.saturating_sub(made) > STALE_SECS;
+        if let Some(id) = probe.id.filter(|_| is_stale)
+            && let Err(error) = remove_probe(docker, &id).await
+        {
+            tracing::debug!(%error, "left a stale probe");
+        }
+    }
 }
 
 async fn remove_probe(docker: &Docker, probe: &str) -> Result<(), ImageError> {
