@@ -23,7 +23,7 @@ fn without_an_engine_the_rest_of_the_host_is_still_examined() {
     let _held = TcpListener::bind(("127.0.0.1", world.ports[0])).unwrap();
     let examine = |docker_host: &str| {
         let mut command = world.command(&["doctor", "--json"]);
-        Run::of(command.env("DOCKER_HOST", docker_host).output().unwrap())
+        Run::of(&command.env("DOCKER_HOST", docker_host).output().unwrap())
     };
     let run = examine("unix:///nonexistent/docker.sock");
     assert_eq!(run.code, 1, "{}{}", run.stdout, run.stderr);
