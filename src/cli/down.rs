@@ -3,11 +3,10 @@
 use super::args::Cli;
 use super::context::Context;
 use super::failure::Failure;
-use super::progress::Progress;
+use super::progress::execute_shown;
 use super::{exit, render};
 use crate::plan::removal;
 use crate::site::Reach;
-use crate::tasks::converge::execute_once;
 
 /// Runs the verb.
 pub async fn run(cli: &Cli) -> Result<u8, Failure> {
@@ -15,10 +14,7 @@ pub async fn run(cli: &Cli) -> Result<u8, Failure> {
     let observed = context.observe().await?;
     let (nodes, primary) = context.nodes(&observed);
     let plan = removal::stop_all(&nodes, primary.as_ref(), &observed);
-    let progress = Progress::new(cli.json);
-    let done = execute_once(&context.site, &context.packs, &observed, &plan, &|event| progress.on(event)).await;
-    progress.finish();
-    done?;
+    execute_shown(cli, &context, &observed, &plan).await?;
     if cli.json {
         render::json(&plan);
     } else {

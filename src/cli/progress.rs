@@ -6,10 +6,13 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use tracing_subscriber::EnvFilter;
 
-use super::args::Verb;
+use super::args::{Cli, Verb};
+use super::context::Context;
 use super::render;
-use crate::execute::Event;
-use crate::plan::step::Step;
+use crate::execute::{Event, Listener};
+use crate::model::observed::Observed;
+use crate::plan::step::{Plan, Step};
+use crate::tasks::converge::{ConvergeError, execute_once};
 
 /// Sends logs to stderr. `HYPERTIDE_LOG` overrides what the verb and `-v` choose.
 pub fn start_logging(verbose: u8, verb: &Verb) {
@@ -28,16 +31,34 @@ pub fn start_logging(verbose: u8, verb: &Verb) {
         .init();
 }
 
+/// Runs work that tells about its steps, and shows them until it is done.
+pub async fn shown<T>(is_json: bool, work: impl AsyncFnOnce(Listener<'_>) -> T) -> T {
+    let progress = Progress::new(is_json);
+    let result = work(&|event| progress.on(event)).await;
+    progress.finish();
+    result
+}
+
+/// Executes a plan that a verb made for itself, and shows it.
+pub async fn execute_shown(
+    cli: &Cli,
+    context: &Context,
+    observed: &Observed,
+    plan: &Plan,
+) -> Result<(), ConvergeError> {
+    shown(cli.json, async |listener| execute_once(&context.site, &context.packs, observed, plan, listener).await).await
+}
+
 /// Shows what is being done.
 #[derive(Debug)]
-pub struct Progress {
+struct Progress {
     bar: Option<ProgressBar>,
     is_silent: bool,
 }
 
 impl Progress {
     /// A spinner on a terminal; plain lines otherwise, or nothing with `--json`.
-    pub fn new(is_json: bool) -> Self {
+    fn new(is_json: bool) -> Self {
         let bar = (!is_json && std::io::stderr().is_terminal()).then(|| {
             let bar = ProgressBar::new_spinner();
             let style = ProgressStyle::with_template("{spinner} {elapsed:>4} {msg}");
@@ -49,7 +70,7 @@ impl Progress {
     }
 
     /// Takes note of an event.
-    pub fn on(&self, event: Event<'_>) {
+    fn on(&self, event: Event<'_>) {
         match (event, &self.bar) {
             (Event::Began(step), Some(bar)) => bar.set_message(step.to_string()),
             (Event::Done(step), Some(bar)) => bar.println(format!("  done: {step}")),
@@ -67,7 +88,7 @@ impl Progress {
     }
 
     /// Takes the spinner away.
-    pub fn finish(&self) {
+    fn finish(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }

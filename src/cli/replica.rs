@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::args::{Cli, ReplicaAddArgs};
 use super::context::Context;
 use super::failure::Failure;
-use super::progress::Progress;
+use super::progress::{execute_shown, shown};
 use super::{exit, render, status};
 use crate::model::cluster::{Mode, Seat};
 use crate::model::desired::DesiredNode;
@@ -13,7 +13,7 @@ use crate::model::names::NodeName;
 use crate::plan::step::Plan;
 use crate::plan::{self, removal};
 use crate::site::Reach;
-use crate::tasks::converge::{Goal, converge, execute_once};
+use crate::tasks::converge::{Goal, converge};
 
 /// How long the first copy may take before the verb says "still copying".
 const PATIENCE: Duration = Duration::from_hours(1);
@@ -56,18 +56,8 @@ pub async fn add(cli: &Cli, args: &ReplicaAddArgs) -> Result<u8, Failure> {
         let observed = context.observe().await?;
         return Ok(show(cli, &plan::plan(&goal.wanted(&context.site), &observed)));
     }
-    let progress = Progress::new(cli.json);
-    let outcome = converge(&context.site, &goal, &|event| progress.on(event)).await;
-    progress.finish();
-    let outcome = outcome?;
-    let status = status::sum_up(&context, &outcome.observed);
-    if cli.json {
-        render::json(&status);
-    } else {
-        render::line(render::status_text(&status));
-    }
-    let is_waiting = outcome.holds.iter().any(|hold| hold.reason.is_passing());
-    Ok(if is_waiting { exit::TRY_AGAIN } else { exit::DONE })
+    let outcome = shown(cli.json, async |listener| converge(&context.site, &goal, listener).await).await?;
+    Ok(status::show_converged(cli, &context, &outcome))
 }
 
 /// The first port above those in use that nobody listens on.
@@ -105,10 +95,7 @@ pub async fn remove(cli: &Cli, typed: &str, is_plan_only: bool) -> Result<u8, Fa
         )
         .with_help("bring the primary back first"));
     }
-    let progress = Progress::new(cli.json);
-    let done = execute_once(&context.site, &context.packs, &observed, &plan, &|event| progress.on(event)).await;
-    progress.finish();
-    done?;
+    execute_shown(cli, &context, &observed, &plan).await?;
     if cli.json {
         render::json(&plan);
     } else {

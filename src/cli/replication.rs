@@ -5,11 +5,11 @@ use std::time::Duration;
 use super::args::Cli;
 use super::context::Context;
 use super::failure::Failure;
-use super::progress::Progress;
+use super::progress::{execute_shown, shown};
 use super::{exit, render, status};
 use crate::plan::removal;
 use crate::site::Reach;
-use crate::tasks::converge::{Goal, converge, execute_once};
+use crate::tasks::converge::{Goal, converge};
 
 /// How long copying may take before the verb says "still copying".
 const PATIENCE: Duration = Duration::from_hours(1);
@@ -55,21 +55,8 @@ pub async fn resync(cli: &Cli, typed: Option<&str>, is_plan_only: bool) -> Resul
     }
     // The labels of a volume that is about to go are all that remembers an added replica.
     context.site.desired.nodes = nodes;
-    let progress = Progress::new(cli.json);
+    execute_shown(cli, &context, &observed, &plan).await?;
     let goal = Goal { packs: &context.packs, agent: None, patience: PATIENCE };
-    let done = async {
-        execute_once(&context.site, &context.packs, &observed, &plan, &|event| progress.on(event)).await?;
-        converge(&context.site, &goal, &|event| progress.on(event)).await
-    }
-    .await;
-    progress.finish();
-    let outcome = done?;
-    let status = status::sum_up(&context, &outcome.observed);
-    if cli.json {
-        render::json(&status);
-    } else {
-        render::line(render::status_text(&status));
-    }
-    let is_waiting = outcome.holds.iter().any(|hold| hold.reason.is_passing());
-    Ok(if is_waiting { exit::TRY_AGAIN } else { exit::DONE })
+    let outcome = shown(cli.json, async |listener| converge(&context.site, &goal, listener).await).await?;
+    Ok(status::show_converged(cli, &context, &outcome))
 }

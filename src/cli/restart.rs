@@ -5,12 +5,12 @@ use std::time::Duration;
 use super::args::Cli;
 use super::context::Context;
 use super::failure::Failure;
-use super::progress::Progress;
+use super::progress::{execute_shown, shown};
 use super::{exit, render};
 use crate::plan::provision;
 use crate::plan::step::{Plan, Step};
 use crate::site::Reach;
-use crate::tasks::converge::{Goal, converge, execute_once};
+use crate::tasks::converge::{Goal, converge};
 
 /// How long replicas may take to follow again.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -38,15 +38,9 @@ pub async fn run(cli: &Cli, node: Option<&str>) -> Result<u8, Failure> {
     if plan.is_empty() {
         return Err(Failure::new(exit::FAILED, "nothing to restart").with_help("run `hypertide up` first"));
     }
-    let progress = Progress::new(cli.json);
-    let done = async {
-        execute_once(&context.site, &context.packs, &observed, &plan, &|event| progress.on(event)).await?;
-        let goal = Goal { packs: &context.packs, agent: None, patience: PATIENCE };
-        converge(&context.site, &goal, &|event| progress.on(event)).await
-    }
-    .await;
-    progress.finish();
-    done?;
+    execute_shown(cli, &context, &observed, &plan).await?;
+    let goal = Goal { packs: &context.packs, agent: None, patience: PATIENCE };
+    shown(cli.json, async |listener| converge(&context.site, &goal, listener).await).await?;
     if cli.json {
         render::json(&plan);
     } else {

@@ -5,8 +5,9 @@ use serde::Serialize;
 use super::args::Cli;
 use super::context::Context;
 use super::failure::Failure;
-use super::progress::Progress;
+use super::progress::shown;
 use super::{exit, render};
+use crate::execute::Listener;
 use crate::model::cluster::{Mode, Seat};
 use crate::model::observed::Observed;
 use crate::model::pack::MigrationId;
@@ -39,10 +40,7 @@ pub async fn apply(cli: &Cli, is_plan_only: bool) -> Result<u8, Failure> {
         }
         return Ok(exit::DONE);
     }
-    let progress = Progress::new(cli.json);
-    let applied = apply_all(&context, &progress).await;
-    progress.finish();
-    let applied = applied?;
+    let applied = shown(cli.json, async |listener| apply_all(&context, listener).await).await?;
     if cli.json {
         render::json(&serde_json::json!({ "applied": applied }));
     } else {
@@ -51,7 +49,7 @@ pub async fn apply(cli: &Cli, is_plan_only: bool) -> Result<u8, Failure> {
     Ok(exit::DONE)
 }
 
-async fn apply_all(context: &Context, progress: &Progress) -> Result<Vec<String>, Failure> {
+async fn apply_all(context: &Context, listener: Listener<'_>) -> Result<Vec<String>, Failure> {
     let mut applied = Vec::new();
     for _ in 0..PASSES {
         let observed = context.observe().await?;
@@ -59,13 +57,13 @@ async fn apply_all(context: &Context, progress: &Progress) -> Result<Vec<String>
         if plan.steps().next().is_none() {
             break;
         }
-        execute_once(&context.site, &context.packs, &observed, &plan, &|event| progress.on(event)).await?;
+        execute_once(&context.site, &context.packs, &observed, &plan, listener).await?;
         applied.extend(plan.steps().map(ToString::to_string));
     }
     // What was made is to be replicated at once.
     let observed = context.observe().await?;
     let rest = plan::remit::agent(plan::plan(&wanted(context), &observed));
-    execute_once(&context.site, &context.packs, &observed, &rest, &|event| progress.on(event)).await?;
+    execute_once(&context.site, &context.packs, &observed, &rest, listener).await?;
     Ok(applied)
 }
 

@@ -11,6 +11,7 @@ use crate::model::observed::Observed;
 use crate::plan::{self, Wanted, remit};
 use crate::site::Reach;
 use crate::status::Status;
+use crate::tasks::converge::Outcome;
 
 /// How often `--watch` looks again.
 const WATCH_INTERVAL: Duration = Duration::from_secs(2);
@@ -45,4 +46,21 @@ pub fn sum_up(context: &Context, observed: &Observed) -> Status {
     // What only `up` would do shows as held, like everything else that is wanted and not done.
     let plan = remit::agent(plan::plan(&wanted, observed));
     Status::new(&context.site.desired, observed, plan)
+}
+
+/// Prints how it is after converging, and tells the exit code: what still passes by itself is worth another try.
+pub fn show_converged(cli: &Cli, context: &Context, outcome: &Outcome) -> u8 {
+    let status = sum_up(context, &outcome.observed);
+    if cli.json {
+        render::json(&status);
+    } else {
+        render::line(render::status_text(&status));
+    }
+    converged_exit(outcome)
+}
+
+/// The exit code of a verb that converged.
+pub fn converged_exit(outcome: &Outcome) -> u8 {
+    let is_waiting = outcome.holds.iter().any(|hold| hold.reason.is_passing());
+    if is_waiting { exit::TRY_AGAIN } else { exit::DONE }
 }

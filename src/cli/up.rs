@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::args::{Cli, UpArgs};
 use super::context::Context;
 use super::failure::Failure;
-use super::progress::Progress;
+use super::progress::shown;
 use super::{exit, render, status};
 use crate::execute::AgentParts;
 use crate::execute::agent::{own_binary, spec_digest};
@@ -36,13 +36,9 @@ pub async fn run(cli: &Cli, args: &UpArgs) -> Result<u8, Failure> {
     }
 
     let began = Instant::now();
-    let progress = Progress::new(cli.json);
-    let outcome = converge(&context.site, &goal, &|event| progress.on(event)).await;
-    progress.finish();
-    let outcome = outcome?;
+    let outcome = shown(cli.json, async |listener| converge(&context.site, &goal, listener).await).await?;
     report(cli, &context, &outcome, began.elapsed());
-    let is_waiting = outcome.holds.iter().any(|hold| hold.reason.is_passing());
-    Ok(if is_waiting { exit::TRY_AGAIN } else { exit::DONE })
+    Ok(status::converged_exit(&outcome))
 }
 
 /// The digest that tells whether the agent's container is this binary with this configuration.
