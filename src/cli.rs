@@ -35,7 +35,7 @@ pub mod exit {
     pub const DONE: u8 = 0;
     /// Failed.
     pub const FAILED: u8 = 1;
-    /// Usage or configuration.
+    /// Usage or configuration, that of the host included: no Docker engine, an image that does not exist.
     pub const USAGE: u8 = 2;
     /// Refused as unsafe.
     pub const REFUSED: u8 = 3;

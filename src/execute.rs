@@ -59,7 +59,7 @@ pub enum Cause {
     #[error(transparent)]
     Docker(#[from] DockerError),
     /// An image.
-    #[error(transparent)]
+    #[error("could not {0}")]
     Image(#[from] ImageError),
     /// A server.
     #[error(transparent)]

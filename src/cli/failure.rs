@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::exit;
 use crate::config::ConfigError;
 use crate::docker::engine::DockerError;
+use crate::docker::image::ImageError;
 use crate::error::causes;
 use crate::execute::{Cause, ExecuteError};
 use crate::model::names::NameError;
@@ -53,7 +54,12 @@ impl Failure {
 
 impl From<DockerError> for Failure {
     fn from(error: DockerError) -> Self {
-        Self::of(exit::FAILED, &error, error.help())
+        // No engine, or none for this user, is a matter of how the host is set up.
+        let exit = match error {
+            DockerError::Unreachable { .. } | DockerError::Forbidden { .. } => exit::USAGE,
+            _ => exit::FAILED,
+        };
+        Self::of(exit, &error, error.help())
     }
 }
 
@@ -106,6 +112,8 @@ impl From<ExecuteError> for Failure {
     fn from(error: ExecuteError) -> Self {
         let exit = match &error.cause {
             _ if error.is_worth_a_retry() => exit::TRY_AGAIN,
+            // The configuration names an image that nobody has.
+            Cause::Image(ImageError::Pull { .. }) => exit::USAGE,
             Cause::UnfitImage { .. } | Cause::Migration(MigrationError::NoReplicaIdentity { .. }) => exit::REFUSED,
             _ => exit::FAILED,
         };

@@ -125,3 +125,52 @@ fn colored(health: Health) -> String {
     let is_plain = !std::io::stdout().is_terminal() || std::env::var_os("NO_COLOR").is_some();
     if is_plain { health.to_string() } else { format!("\x1b[{code}m{health}\x1b[0m") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::exit;
+    use crate::docker::engine::DockerError;
+    use crate::model::names::NodeName;
+    use crate::plan::hold::Reason;
+
+    #[test]
+    fn an_error_says_what_was_tried_why_it_failed_and_what_to_do() {
+        let error = DockerError::HelperFailed {
+            doing: "the base backup of primary-1 for replica-1".into(),
+            code: 1,
+            output: "pg_basebackup: error: connection refused".into(),
+        };
+        insta::assert_snapshot!(failure_text(&Failure::from(error)), @r"
+        error: the base backup of primary-1 for replica-1 failed with exit code 1: pg_basebackup: error: connection refused
+        help: run `hypertide doctor`; a second `hypertide up` carries on where this one stopped
+        ");
+    }
+
+    #[test]
+    fn a_refusal_names_its_reason_and_the_way_out() {
+        let replica = NodeName::new("replica-1").expect("valid");
+        let hold = Hold::new("primary-1", Reason::PrimaryDataGone(replica));
+        let failure = Failure::refused(vec![hold]);
+        assert_eq!(failure.exit, exit::REFUSED);
+        insta::assert_snapshot!(failure_text(&failure), @r"
+        error: refused: primary-1: its volume is gone while replica-1 still holds data; an empty primary would replace it
+        help: nothing was touched: keep that replica's volume, it may be the only copy of the data
+        ");
+    }
+
+    #[test]
+    fn several_refusals_are_told_in_one_run() {
+        let holds = vec![
+            Hold::new("primary-1", Reason::PortTaken(5432, "process postgres (pid 7)".into())),
+            Hold::new("replica-1", Reason::NotOurs("volume")),
+        ];
+        insta::assert_snapshot!(failure_text(&Failure::refused(holds)), @r"
+        error: refused for 2 reasons
+        cause: primary-1: port 5432 is held by process postgres (pid 7)
+        cause: replica-1: a volume of this name exists and does not belong to this cluster
+        help: stop what listens on 5432, or give the node another port in hypertide.yaml
+        help: remove or rename that volume, or choose another `cluster` name; hypertide never touches it
+        ");
+    }
+}

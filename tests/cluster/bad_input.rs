@@ -42,14 +42,14 @@ fn every_mistake_in_the_configuration_is_told_in_one_run() {
 fn docker_that_is_not_there_is_said_so() {
     let world = World::without_image("");
     let output = world.command(&["up"]).env("DOCKER_HOST", "unix:///nonexistent/docker.sock").output().unwrap();
-    is_clear(&Run::of(&output), 1, &["Docker"]);
+    is_clear(&Run::of(&output), 2, &["Docker"]);
 }
 
 #[test]
 fn an_image_that_does_not_exist_is_said_so_and_nothing_is_made() {
     let world = World::without_image("image: \"no-such-registry.invalid/none:1\"\n");
     let run = world.run(&["up"]);
-    is_clear(&run, 1, &["no-such-registry.invalid/none:1"]);
+    is_clear(&run, 2, &["no-such-registry.invalid/none:1"]);
     assert!(world.json(&["up", "--plan"])["steps"].as_array().unwrap().len() > 20, "everything is still to be done");
 }
 
