@@ -126,6 +126,8 @@ pub async fn apply_migration(
     let transaction = session.client_mut().transaction().await.map_err(failed)?;
     // A migration may take as long as it takes.
     transaction.batch_execute("set local statement_timeout = 0").await.map_err(failed)?;
+    let published: Vec<&str> = context.published.iter().map(Ident::as_str).collect();
+    let were_there = without_identity(&transaction, &published).await.map_err(failed)?;
     transaction.batch_execute(&migration.sql).await.map_err(failed)?;
     let number = i32::try_from(id.number).unwrap_or(i32::MAX);
     transaction
@@ -143,14 +145,21 @@ pub async fn apply_migration(
         )
         .await
         .map_err(failed)?;
-    let published: Vec<&str> = context.published.iter().map(Ident::as_str).collect();
-    let rows =
-        transaction.query(include_str!("../../sql/setup/without_identity.sql"), &[&published]).await.map_err(failed)?;
-    if !rows.is_empty() {
-        let tables = rows.iter().map(|row| row.get(0)).collect();
+    let mut tables = without_identity(&transaction, &published).await.map_err(failed)?;
+    tables.retain(|table| !were_there.contains(table));
+    if !tables.is_empty() {
         return Err(MigrationError::NoReplicaIdentity { id: id.to_string(), tables });
     }
     Ok(transaction.commit().await.map_err(failed)?)
+}
+
+/// Tables of these schemas that must not be published as they are.
+async fn without_identity(
+    transaction: &tokio_postgres::Transaction<'_>,
+    schemas: &[&str],
+) -> Result<Vec<String>, tokio_postgres::Error> {
+    let rows = transaction.query(include_str!("../../sql/setup/without_identity.sql"), &[&schemas]).await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
 /// Creates the publication for whole schemas and gives access to them.
