@@ -4,15 +4,19 @@
 //! random number, and nothing is decided on a fact that is unknown.
 
 pub mod chunks;
+pub mod container;
 pub mod doctor;
 pub mod hold;
 pub mod image;
 pub mod migrations;
 pub mod provision;
+pub mod publication;
 pub mod remit;
 pub mod removal;
 pub mod replication;
 pub mod scope;
+#[cfg(test)]
+pub(crate) mod simulate;
 pub mod step;
 pub mod topology;
 
@@ -53,26 +57,25 @@ pub fn plan(wanted: &Wanted<'_>, observed: &Observed) -> Plan {
     };
 
     let host = host_steps(wanted, observed, &mut plan.holds);
-    if matches!(observed.secrets, Seen::Unknown { .. }) {
+    if observed.secrets.is_unknown() {
         // Without passwords no node can be made or asked.
         plan.then(host);
-        return plan;
+    } else {
+        let lanes = provision::lanes(wanted, &nodes, &primary, observed, &mut plan.holds);
+        let replication = replication::stages(wanted, &nodes, &primary, observed, &lanes, &mut plan.holds);
+        let agent = agent_steps(wanted, observed, &mut plan.holds);
+
+        let Lanes { first, side_by_side, subscriber_migrations, primary_migrations } = lanes.steps;
+        plan.then(agent.remove);
+        plan.then(host);
+        plan.then(first);
+        plan.then_side_by_side(side_by_side.into_iter().chain([agent.create]).collect());
+        plan.then_side_by_side(subscriber_migrations);
+        plan.then(primary_migrations);
+        plan.then(replication.on_primary);
+        plan.then_side_by_side(replication.on_replicas);
+        plan.then(agent.start);
     }
-    let lanes = provision::lanes(wanted, &nodes, &primary, observed, &mut plan.holds);
-    let replication = replication::stages(wanted, &nodes, &primary, observed, &lanes, &mut plan.holds);
-    let agent = agent_steps(wanted, observed, &mut plan.holds);
-
-    let Lanes { first, side_by_side, subscriber_migrations, primary_migrations } = lanes.steps;
-    plan.then(agent.remove);
-    plan.then(host);
-    plan.then(first);
-    plan.then_side_by_side(side_by_side.into_iter().chain([agent.create]).collect());
-    plan.then_side_by_side(subscriber_migrations);
-    plan.then(primary_migrations);
-    plan.then(replication.on_primary);
-    plan.then_side_by_side(replication.on_replicas);
-    plan.then(agent.start);
-
     if plan.refusals().next().is_some() {
         plan.stages.clear();
     }
@@ -125,17 +128,28 @@ fn agent_steps(wanted: &Wanted<'_>, observed: &Observed, holds: &mut Vec<Hold>) 
     let mut steps = AgentSteps::default();
     let Some(spec) = wanted.agent else { return steps };
     let name = wanted.desired.cluster.agent();
-    match &observed.agent {
-        Seen::Unknown { because } => holds.push(Hold::new(name, Reason::Unknown(because.clone()))),
-        Seen::Present(container) if !container.ours => holds.push(Hold::new(name, Reason::NotOurs("container"))),
+    let mut held = |reason| {
+        holds.push(Hold::new(&name, reason));
+        AgentSteps::default()
+    };
+    let there = match &observed.agent {
+        Seen::Unknown { because } => return held(Reason::Unknown(because.clone())),
+        Seen::Present(container) if !container.ours => return held(Reason::NotOurs("container")),
+        Seen::Present(container) => Some(container),
+        Seen::Absent => None,
+    };
+    if let Seen::Unknown { because } = &observed.tool_image {
+        return held(Reason::Unknown(because.clone()));
+    }
+    match there.filter(|container| container.spec == spec).map(|container| container.state) {
+        Some(RunState::Running) => {}
+        Some(RunState::Paused) => return held(Reason::Paused),
+        // Starting one that keeps ending tells why it ends.
+        Some(RunState::Exited | RunState::Changing) => steps.start.push(Step::StartAgent),
+        None | Some(RunState::Created) if !container::can_create(observed) => {}
         // One that never started may have been cut off before it got its binary: made anew.
-        Seen::Present(container) if container.spec == spec && container.state != RunState::Created => {
-            if !container.state.is_running() {
-                steps.start.push(Step::StartAgent);
-            }
-        }
-        stale_or_absent => {
-            if stale_or_absent.is_present() {
+        None | Some(RunState::Created) => {
+            if there.is_some() {
                 steps.remove.push(Step::RemoveAgent);
             }
             steps.create.push(Step::CreateAgent { spec: spec.to_owned() });

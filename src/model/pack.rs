@@ -75,8 +75,8 @@ impl std::fmt::Display for MigrationId {
 }
 
 impl Pack {
-    /// The schemas of all packs together.
-    pub fn all_schemas(packs: &[Self]) -> BTreeSet<Ident> {
-        packs.iter().flat_map(|pack| pack.schemas.iter().cloned()).collect()
+    /// The schemas of all these packs together.
+    pub fn all_schemas<'a>(packs: impl IntoIterator<Item = &'a Self>) -> BTreeSet<Ident> {
+        packs.into_iter().flat_map(|pack| pack.schemas.iter().cloned()).collect()
     }
 }

@@ -48,6 +48,11 @@ impl<T> Seen<T> {
         matches!(self, Self::Absent)
     }
 
+    /// Could not look.
+    pub fn is_unknown(&self) -> bool {
+        matches!(self, Self::Unknown { .. })
+    }
+
     /// Looked, and it is there.
     pub fn is_present(&self) -> bool {
         matches!(self, Self::Present(_))

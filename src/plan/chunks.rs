@@ -6,10 +6,10 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::hold::{Hold, Reason};
+use super::hold::Reason;
 use super::scope;
 use crate::model::chunk::ChunkToMirror;
-use crate::model::names::{NodeName, TableName};
+use crate::model::names::TableName;
 use crate::model::observed::{DatabaseSeen, PublicationSeen};
 
 /// Chunks a subscriber is to get.
@@ -24,7 +24,7 @@ pub struct Mirror {
 }
 
 /// The chunks of the publisher that the subscriber lacks.
-pub fn mirror(subscriber: &NodeName, theirs: &DatabaseSeen, ours: &DatabaseSeen, holds: &mut Vec<Hold>) -> Mirror {
+pub fn mirror(theirs: &DatabaseSeen, ours: &DatabaseSeen, held: &mut Vec<Reason>) -> Mirror {
     let mut mirror = Mirror::default();
     for (name, hypertable) in lacking(theirs, ours) {
         let is_mirrorable = theirs.hypertables.get(hypertable).is_some_and(|known| known.dimensions == 1)
@@ -37,8 +37,7 @@ pub fn mirror(subscriber: &NodeName, theirs: &DatabaseSeen, ours: &DatabaseSeen,
             }),
             None if is_mirrorable => {
                 mirror.is_incomplete = true;
-                let because = format!("the range of chunk {name} was not read");
-                holds.push(Hold::new(subscriber.as_str(), Reason::Unknown(because)));
+                held.push(Reason::Unknown(format!("the range of chunk {name} was not read")));
             }
             // Held already: the hypertable has more dimensions, or does not exist on the subscriber.
             _ => mirror.is_incomplete = true,

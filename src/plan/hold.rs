@@ -43,6 +43,10 @@ pub enum Reason {
     PrimaryDataGone(NodeName),
     /// More than one node takes writes at the same epoch.
     TwoPrimaries(NodeName),
+    /// Configured or provisioned as primary, while another node is the primary.
+    NotThePrimary(NodeName),
+    /// A server that is to take writes is in recovery.
+    InRecovery,
     /// The container is frozen.
     Paused,
     /// The primary cannot be used yet, so this node waits.
@@ -50,7 +54,7 @@ pub enum Reason {
     /// Migrations wait until this replica can take them first.
     AwaitsReplica(NodeName),
     /// A migration cannot be applied as it stands.
-    Migration(Refusal),
+    Migration(Box<Refusal>),
     /// A published table has neither primary key nor replica identity.
     NoReplicaIdentity(TableName),
     /// `FOR ALL TABLES` would replicate TimescaleDB's own catalog.
@@ -63,6 +67,8 @@ pub enum Reason {
     MissingOnReplica(TableName),
     /// Tables are being copied; counts how many.
     Copying(usize),
+    /// Tables are being copied, and copies failed before; counts both.
+    CopyFails(usize, u64),
     /// The subscription was disabled by somebody.
     SubscriptionDisabled,
     /// The apply worker fails; counts the attempts.
@@ -100,6 +106,8 @@ impl Reason {
             Self::SeatChanged(..) => "seat_changed",
             Self::PrimaryDataGone(_) => "primary_data_gone",
             Self::TwoPrimaries(_) => "two_primaries",
+            Self::NotThePrimary(_) => "not_the_primary",
+            Self::InRecovery => "in_recovery",
             Self::Paused => "paused",
             Self::AwaitsPrimary => "awaits_primary",
             Self::AwaitsReplica(_) => "awaits_replica",
@@ -110,6 +118,7 @@ impl Reason {
             Self::ManyDimensions(_) => "many_dimensions",
             Self::MissingOnReplica(_) => "table_missing_on_replica",
             Self::Copying(_) => "copying",
+            Self::CopyFails(..) => "copy_fails",
             Self::SubscriptionDisabled => "subscription_disabled",
             Self::NotApplying(_) => "not_applying",
             Self::SlotLost => "slot_lost",
@@ -120,10 +129,15 @@ impl Reason {
 
     const fn weight(&self) -> Weight {
         match self {
-            Self::AwaitsPrimary | Self::Copying(_) | Self::Unknown(_) | Self::NotApplying(_) | Self::NotStreaming => {
-                Weight::Waiting
-            }
-            Self::Paused
+            Self::AwaitsPrimary
+            | Self::Copying(_)
+            | Self::CopyFails(..)
+            | Self::Unknown(_)
+            | Self::NotApplying(_)
+            | Self::NotStreaming => Weight::Waiting,
+            Self::NotThePrimary(_)
+            | Self::InRecovery
+            | Self::Paused
             | Self::AwaitsReplica(_)
             | Self::NoReplicaIdentity(_)
             | Self::PublishesEverything
@@ -173,13 +187,20 @@ impl Reason {
                 "use an image of the volume's version; a major upgrade needs a dump and restore".into()
             }
             Self::OtherTimescale(..) => "use the image the volume was made with".into(),
-            Self::SeatChanged(..) => {
-                "put the old mode back, or `hypertide replica remove` the node and run `up` again".into()
+            Self::SeatChanged(Seat::Primary, _) => "configure it as the primary again; its data was not touched".into(),
+            Self::SeatChanged(was, _) => {
+                format!("configure it as {was} again, or `hypertide replica remove` it and run `hypertide up`")
             }
             Self::PrimaryDataGone(_) => {
                 "nothing was touched: keep that replica's volume, it may be the only copy of the data".into()
             }
-            Self::TwoPrimaries(_) => "stop the one that should not take writes, then look again".into(),
+            Self::TwoPrimaries(_) => {
+                "`docker stop` the agent and the node that must not take writes, then `hypertide replica remove` it".into()
+            }
+            Self::NotThePrimary(other) => {
+                format!("name {other} under `nodes.primary` in hypertide.yaml; nothing on this node was touched")
+            }
+            Self::InRecovery => "`hypertide logs` of this node says what it recovers from; wait until it is done".into(),
             Self::Paused => "`docker unpause` the container".into(),
             Self::AwaitsReplica(replica) => {
                 format!("bring {replica} back, or `hypertide replica remove {replica}` when it is not coming back")
@@ -188,18 +209,26 @@ impl Reason {
             Self::NoReplicaIdentity(table) => {
                 format!("add a primary key to {table}, or `ALTER TABLE {table} REPLICA IDENTITY FULL`")
             }
-            Self::PublishesEverything => "drop the publication; hypertide makes one that leaves the catalog out".into(),
-            Self::Compressed(_) => "use `replication: physical`, which copies compressed chunks exactly".into(),
-            Self::ManyDimensions(_) => {
-                "use `replication: physical`, or keep the hypertable out of the publication".into()
+            Self::PublishesEverything => {
+                "`DROP PUBLICATION` it, then `hypertide up` makes one without the catalog; `hypertide replication resync` \
+                 the replicas that subscribed to it"
+                    .into()
+            },
+            Self::Compressed(_) | Self::ManyDimensions(_) => {
+                "replicate physically, which copies every chunk exactly: `hypertide replica add NODE --mode physical`, \
+                 then `hypertide replica remove` the logical one"
+                    .into()
             }
             Self::MissingOnReplica(table) => {
                 format!("create {table} on the replica as well (a migration does both sides), or drop it")
             }
-            Self::SubscriptionDisabled => "`ALTER SUBSCRIPTION … ENABLE`, or `hypertide replication resync`".into(),
-            Self::NotApplying(_) => "`hypertide logs` on the replica names the row or table that does not apply".into(),
-            Self::SlotLost => "`hypertide replication resync` the node".into(),
-            Self::NotStreaming => "`hypertide logs` on the standby says why it does not connect".into(),
+            Self::SubscriptionDisabled => {
+                "`ALTER SUBSCRIPTION … ENABLE` on this node, or `hypertide replication resync` it".into()
+            },
+            Self::NotApplying(_) => "`hypertide logs` of this node names the row or table that does not apply".into(),
+            Self::CopyFails(..) => "`hypertide logs` of this node names the table and what is wrong with it".into(),
+            Self::SlotLost => "`hypertide replication resync` the node: it is copied afresh".into(),
+            Self::NotStreaming => "`hypertide logs` of this node says why it does not connect".into(),
             Self::NeedsUp => "run `hypertide up`".into(),
         })
     }
@@ -223,7 +252,9 @@ impl fmt::Display for Reason {
             Self::PrimaryDataGone(replica) => {
                 write!(f, "its volume is gone while {replica} still holds data; an empty primary would replace it")
             }
-            Self::TwoPrimaries(other) => write!(f, "takes writes, and so does {other}"),
+            Self::TwoPrimaries(other) => write!(f, "claims to be the primary, and so does {other}"),
+            Self::NotThePrimary(other) => write!(f, "{other} is the primary, so this node is left alone"),
+            Self::InRecovery => f.write_str("is in recovery and takes no writes"),
             Self::Paused => f.write_str("the container is paused"),
             Self::AwaitsPrimary => f.write_str("waits for the primary"),
             Self::AwaitsReplica(replica) => write!(f, "migrations wait for {replica}, which takes them first"),
@@ -236,15 +267,24 @@ impl fmt::Display for Reason {
                 write!(f, "{table} has compression enabled, which logical replication would lose rows over")
             }
             Self::ManyDimensions(table) => write!(f, "{table} has more than one dimension, which is not mirrored yet"),
-            Self::MissingOnReplica(table) => write!(f, "{table} is published and does not exist here"),
-            Self::Copying(tables) => write!(f, "{tables} tables are being copied"),
+            Self::MissingOnReplica(table) => {
+                write!(f, "{table} is published and does not exist here, so nothing new can be subscribed to")
+            }
+            Self::Copying(tables) => write!(f, "{} being copied", counted(*tables)),
+            Self::CopyFails(tables, errors) => {
+                write!(f, "{} being copied, after {errors} failed attempts", counted(*tables))
+            }
             Self::SubscriptionDisabled => f.write_str("the subscription is disabled"),
             Self::NotApplying(errors) => write!(f, "changes are not being applied ({errors} failed attempts)"),
-            Self::SlotLost => f.write_str("its slot on the primary is gone, so changes are missing"),
+            Self::SlotLost => f.write_str("its slot on the primary is gone or unusable, so changes are missing"),
             Self::NotStreaming => f.write_str("is not streaming from the primary"),
             Self::NeedsUp => f.write_str("lacks something that only `up` provides"),
         }
     }
+}
+
+fn counted(tables: usize) -> String {
+    if tables == 1 { "1 table is".into() } else { format!("{tables} tables are") }
 }
 
 impl Hold {

@@ -8,25 +8,23 @@ use super::hold::{Hold, Reason};
 use super::step::{Plan, Stage, Step, Subject};
 use crate::model::names::NodeName;
 
-/// The agent's part of a plan. A lane ends at the first step outside the remit, and nothing later in the plan touches
-/// the node it belongs to.
+/// The agent's part of a plan. At a node's first step outside the remit, nothing later in the plan touches that node.
+/// Of the steps on the host, making passwords blocks every node; what needs the others on a node is outside the remit
+/// itself.
 pub fn agent(plan: Plan) -> Plan {
     let mut kept = Plan { stages: Vec::new(), holds: plan.holds };
     let mut blocked: BTreeSet<NodeName> = BTreeSet::new();
-    let mut is_host_blocked = false;
+    let mut has_passwords = true;
     for stage in plan.stages {
         let mut lanes = Vec::new();
         for lane in stage.lanes {
             let mut rest = Vec::new();
             for step in lane {
-                let is_blocked = match step.subject() {
-                    Subject::Host | Subject::Agent => false,
-                    Subject::Node(node) => is_host_blocked || blocked.contains(node),
-                };
+                let is_blocked = matches!(step.subject(), Subject::Node(node) if blocked.contains(node));
                 if is_blocked {
                     continue;
                 }
-                if is_in_remit(&step) {
+                if is_in_remit(&step) && has_passwords {
                     rest.push(step);
                     continue;
                 }
@@ -36,7 +34,7 @@ pub fn agent(plan: Plan) -> Plan {
                         node.to_string()
                     }
                     Subject::Host | Subject::Agent => {
-                        is_host_blocked = true;
+                        has_passwords &= step != Step::CreateSecrets;
                         step.label().to_owned()
                     }
                 };

@@ -2,30 +2,56 @@
 //!
 //! Each function plans for one verb; none of these steps is ever planned by `plan` on its own account.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::hold::{Hold, Reason};
+use super::provision::NOTHING_SEEN;
 use super::scope;
 use super::step::{Plan, Step};
 use crate::model::cluster::{Mode, Seat};
 use crate::model::desired::DesiredNode;
 use crate::model::names::{Ident, NodeName, TableName};
-use crate::model::observed::{NodeSeen, Observed};
+use crate::model::observed::Observed;
+use crate::model::seen::Seen;
 
-/// Removes a replica with its volume, and its slot on the primary.
+/// Removes a replica with its volume, and its slot on the primary. What does not carry the cluster's label, or could not
+/// be looked at, is no one's to remove.
 pub fn replica(node: &NodeName, primary: &NodeName, observed: &Observed) -> Plan {
     let mut plan = Plan::default();
-    let seen = observed.nodes.get(node);
-    // Dropping the subscription takes the slots of unfinished copies with it; nobody else knows their names.
-    let has_subscription = seen
-        .and_then(|seen| seen.server.present())
-        .and_then(|server| server.database.present())
-        .is_some_and(|database| database.subscription.is_some());
-    if has_subscription {
-        plan.then(vec![Step::Unsubscribe { node: node.clone() }]);
+    let seen = observed.nodes.get(node).unwrap_or(&NOTHING_SEEN);
+    let mut hold = |reason| plan.holds.push(Hold::new(node.as_str(), reason));
+    match &seen.container {
+        Seen::Unknown { because } => hold(Reason::Unknown(because.clone())),
+        Seen::Present(container) if !container.ours => hold(Reason::NotOurs("container")),
+        Seen::Present(_) | Seen::Absent => {}
     }
-    plan.then(containers_away(node, seen));
+    match &seen.volume {
+        Seen::Unknown { because } => hold(Reason::Unknown(because.clone())),
+        Seen::Present(volume) if !volume.ours => hold(Reason::NotOurs("volume")),
+        Seen::Present(_) | Seen::Absent => {}
+    }
+    // A slot that stays behind would keep WAL until the primary's disk is full.
+    if !observed.nodes.get(primary).is_some_and(|seen| seen.server.is_present()) {
+        hold(Reason::AwaitsPrimary);
+    }
+    if !plan.holds.is_empty() {
+        return plan;
+    }
+    let mut lane = Vec::new();
+    // Dropping the subscription takes the slots of unfinished copies with it; nobody else knows their names.
+    let database = seen.server.present().and_then(|server| server.database.present());
+    if database.is_some_and(|database| database.subscription.is_some()) {
+        lane.push(Step::Unsubscribe { node: node.clone() });
+    }
+    if let Some(container) = seen.container.present() {
+        if container.state.is_running() {
+            lane.push(Step::StopNode { node: node.clone() });
+        }
+        lane.push(Step::RemoveContainer { node: node.clone() });
+    }
+    plan.then(lane);
     plan.then(slot_away(node, primary, observed));
-    if seen.is_some_and(|seen| seen.volume.is_present()) {
+    if seen.volume.is_present() {
         plan.then(vec![Step::RemoveVolume { node: node.clone() }]);
     }
     plan
@@ -58,7 +84,7 @@ pub fn resync(node: &DesiredNode, primary: &NodeName, observed: &Observed) -> Pl
     plan
 }
 
-fn emptiable<T>(tables: &std::collections::BTreeMap<TableName, T>) -> BTreeSet<TableName> {
+fn emptiable<T>(tables: &BTreeMap<TableName, T>) -> BTreeSet<TableName> {
     tables.keys().filter(|table| !scope::is_timescale_own(&table.schema)).cloned().collect()
 }
 
@@ -80,17 +106,6 @@ pub fn stop_all(nodes: &[DesiredNode], primary: Option<&NodeName>, observed: &Ob
     plan.then_side_by_side(replicas.map(stop).collect());
     plan.then_side_by_side(primary.into_iter().filter(|name| is_running(name)).map(stop).collect());
     plan
-}
-
-fn containers_away(node: &NodeName, seen: Option<&NodeSeen>) -> Vec<Step> {
-    let mut lane = Vec::new();
-    if let Some(container) = seen.and_then(|seen| seen.container.present()) {
-        if container.state.is_running() {
-            lane.push(Step::StopNode { node: node.clone() });
-        }
-        lane.push(Step::RemoveContainer { node: node.clone() });
-    }
-    lane
 }
 
 fn slot_away(node: &NodeName, primary: &NodeName, observed: &Observed) -> Vec<Step> {

@@ -2,12 +2,12 @@
 //!
 //! A step is complete: whoever executes it has no choice left to make. Nothing here decides anything.
 
+mod words;
+
 use std::collections::BTreeSet;
-use std::fmt;
 use std::net::IpAddr;
 
 use serde::Serialize;
-use serde::ser::{SerializeStruct, Serializer};
 
 use super::hold::Hold;
 use crate::model::chunk::ChunkToMirror;
@@ -237,43 +237,6 @@ pub enum Subject<'a> {
 }
 
 impl Step {
-    /// The stable word for this kind of step, in JSON and logs.
-    pub const fn label(&self) -> &'static str {
-        match self {
-            Self::ProvideImage => "provide_image",
-            Self::ProvideToolImage => "provide_tool_image",
-            Self::CreateSecrets => "create_secrets",
-            Self::CreateNetwork => "create_network",
-            Self::CreateVolume { .. } => "create_volume",
-            Self::CloneStandby { .. } => "clone_standby",
-            Self::CreateNode { .. } => "create_node",
-            Self::GiveSecrets { .. } => "give_secrets",
-            Self::StartNode { .. } => "start_node",
-            Self::StopNode { .. } => "stop_node",
-            Self::RemoveContainer { .. } => "remove_container",
-            Self::RemoveVolume { .. } => "remove_volume",
-            Self::CreateRoles { .. } => "create_roles",
-            Self::AlignPasswords { .. } => "align_passwords",
-            Self::CreateDatabase { .. } => "create_database",
-            Self::InstallCatalog { .. } => "install_catalog",
-            Self::ApplyMigration { .. } => "apply_migration",
-            Self::CreatePublication { .. } => "create_publication",
-            Self::PublishSchemas { .. } => "publish_schemas",
-            Self::PublishTables { .. } => "publish_tables",
-            Self::CreateSlot { .. } => "create_slot",
-            Self::DropSlot { .. } => "drop_slot",
-            Self::PrepareSubscriber { .. } => "prepare_subscriber",
-            Self::MirrorChunks { .. } => "mirror_chunks",
-            Self::Subscribe { .. } => "subscribe",
-            Self::RefreshSubscription { .. } => "refresh_subscription",
-            Self::Unsubscribe { .. } => "unsubscribe",
-            Self::EmptyReplica { .. } => "empty_replica",
-            Self::RemoveAgent => "remove_agent",
-            Self::CreateAgent { .. } => "create_agent",
-            Self::StartAgent => "start_agent",
-        }
-    }
-
     /// What the step works on.
     pub const fn subject(&self) -> Subject<'_> {
         match self {
@@ -306,75 +269,6 @@ impl Step {
     }
 }
 
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::ProvideImage => f.write_str("provide the database image"),
-            Self::ProvideToolImage => f.write_str("build the image the agent runs"),
-            Self::CreateSecrets => f.write_str("generate the cluster's passwords"),
-            Self::CreateNetwork => f.write_str("create the network"),
-            Self::CreateVolume { spec } => write!(f, "create the data volume of {}", spec.node),
-            Self::CloneStandby { node, from } => write!(f, "fill {node} with a base backup of {from}"),
-            Self::CreateNode { spec } => {
-                write!(f, "create the container of {} ({}, port {})", spec.node, spec.seat, spec.port)
-            }
-            Self::GiveSecrets { node } => write!(f, "give {node} its passwords"),
-            Self::StartNode { node } => write!(f, "start {node} and wait until it answers"),
-            Self::StopNode { node } => write!(f, "stop {node} cleanly"),
-            Self::RemoveContainer { node } => write!(f, "remove the container of {node}, keeping its volume"),
-            Self::RemoveVolume { node } => write!(f, "remove the volume of {node} with all data in it"),
-            Self::CreateRoles { node } => write!(f, "create the login roles on {node}"),
-            Self::AlignPasswords { node, from } => write!(f, "give {node} the password verifiers of {from}"),
-            Self::CreateDatabase { node } => write!(f, "create the database on {node}"),
-            Self::InstallCatalog { node, .. } => write!(f, "install TimescaleDB and hypertide's schema on {node}"),
-            Self::ApplyMigration { node, id, .. } => write!(f, "apply migration {id} on {node}"),
-            Self::CreatePublication { node, schemas } => {
-                write!(f, "create the publication on {node} for schemas {}", list(schemas))
-            }
-            Self::PublishSchemas { node, schemas } => {
-                write!(f, "add schemas {} to the publication on {node}", list(schemas))
-            }
-            Self::PublishTables { node, tables } => {
-                write!(f, "add {} to the publication on {node}", list(tables))
-            }
-            Self::CreateSlot { node, slot } => write!(f, "create the replication slot {slot} on {node}"),
-            Self::DropSlot { node, slot } => write!(f, "drop the replication slot {slot} on {node}"),
-            Self::PrepareSubscriber { node } => write!(f, "make {node} ready to subscribe, read-only for applications"),
-            Self::MirrorChunks { node, chunks, .. } => write!(f, "create {} chunks on {node}", chunks.len()),
-            Self::Subscribe { node, to } => write!(f, "subscribe {node} to {to}"),
-            Self::RefreshSubscription { node } => write!(f, "refresh the subscription of {node}"),
-            Self::Unsubscribe { node } => write!(f, "drop the subscription of {node}"),
-            Self::EmptyReplica { node, tables } => write!(f, "empty {} on {node}", list(tables)),
-            Self::RemoveAgent => f.write_str("remove the agent that no longer matches"),
-            Self::CreateAgent { .. } => f.write_str("create the agent"),
-            Self::StartAgent => f.write_str("start the agent"),
-        }
-    }
-}
-
-impl Serialize for Step {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let node = match self.subject() {
-            Subject::Node(node) => Some(node),
-            Subject::Host | Subject::Agent => None,
-        };
-        let mut json = serializer.serialize_struct("Step", 3)?;
-        json.serialize_field("step", self.label())?;
-        json.serialize_field("node", &node)?;
-        json.serialize_field("text", &self.to_string())?;
-        json.end()
-    }
-}
-
-/// Up to five names, then how many more.
-fn list<T: fmt::Display>(names: &BTreeSet<T>) -> String {
-    let shown: Vec<String> = names.iter().take(5).map(ToString::to_string).collect();
-    match names.len().saturating_sub(shown.len()) {
-        0 => shown.join(", "),
-        more => format!("{} and {more} more", shown.join(", ")),
-    }
-}
-
 impl Plan {
     /// Every step in an order that respects all stages and lanes.
     pub fn steps(&self) -> impl Iterator<Item = &Step> {
@@ -402,14 +296,5 @@ impl Plan {
     /// The holds that forbid touching anything at all.
     pub fn refusals(&self) -> impl Iterator<Item = &Hold> {
         self.holds.iter().filter(|hold| hold.reason.is_refusal())
-    }
-}
-
-impl Serialize for Plan {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut json = serializer.serialize_struct("Plan", 2)?;
-        json.serialize_field("steps", &self.steps().collect::<Vec<_>>())?;
-        json.serialize_field("holds", &self.holds)?;
-        json.end()
     }
 }

@@ -21,11 +21,11 @@ pub fn nodes(desired: &Desired, observed: &Observed) -> Vec<DesiredNode> {
     nodes
 }
 
-/// The node that takes the writes: the writer of the highest epoch, or, where no server answers yet, the one that was
-/// provisioned or is configured for it.
+/// The node that takes the writes: the writer of the highest epoch; where none answers, the one whose volume was
+/// provisioned for it; where there is no such volume, the one that is configured for it.
 ///
 /// # Errors
-/// A hold when two nodes claim the same epoch, or when making a new primary would put replicas' data at risk.
+/// A hold when two nodes claim the same epoch, or when making a new primary could put replicas' data at risk.
 pub fn primary(nodes: &[DesiredNode], observed: &Observed) -> Result<NodeName, Hold> {
     let mut writers: Vec<(u64, &NodeName)> =
         nodes.iter().filter_map(|node| Some((writer_epoch(observed.nodes.get(&node.name)?)?, &node.name))).collect();
@@ -38,26 +38,43 @@ pub fn primary(nodes: &[DesiredNode], observed: &Observed) -> Result<NodeName, H
         [] => {}
     }
 
-    let node =
-        nodes.iter().find(|node| node.seat == Seat::Primary).expect("config::resolve gives every cluster a primary");
-    let is_gone = observed.nodes.get(&node.name).is_none_or(|seen| seen.volume.is_absent());
-    let survivor = nodes.iter().find(|other| {
-        let volume = observed.nodes.get(&other.name).and_then(|seen| seen.volume.present());
-        other.name != node.name && volume.is_some_and(|volume| volume.ours)
-    });
-    match survivor {
-        Some(replica) if is_gone => Err(Hold::new(node.name.as_str(), Reason::PrimaryDataGone(replica.name.clone()))),
-        _ => Ok(node.name.clone()),
+    let volume = |node: &DesiredNode| observed.nodes.get(&node.name).map_or(&Seen::Absent, |seen| &seen.volume);
+    let is_ours = |node: &DesiredNode| volume(node).present().is_some_and(|volume| volume.ours);
+    let seated = || nodes.iter().filter(|node| node.seat == Seat::Primary);
+    let provisioned: Vec<&DesiredNode> = seated().filter(|node| is_ours(node)).collect();
+    match provisioned.as_slice() {
+        [node, other, ..] => return Err(Hold::new(node.name.as_str(), Reason::TwoPrimaries(other.name.clone()))),
+        [node] => return Ok(node.name.clone()),
+        [] => {}
     }
+
+    let node = seated().next().expect("config::resolve gives every cluster a primary");
+    if !volume(node).is_absent() {
+        return Ok(node.name.clone());
+    }
+    // An empty primary is about to be made: nobody may hold data already.
+    for other in nodes.iter().filter(|other| other.name != node.name) {
+        if is_ours(other) {
+            return Err(Hold::new(node.name.as_str(), Reason::PrimaryDataGone(other.name.clone())));
+        }
+        if let Seen::Unknown { because } = volume(other) {
+            return Err(Hold::new(other.name.as_str(), Reason::Unknown(because.clone())));
+        }
+    }
+    Ok(node.name.clone())
 }
 
 /// The epoch at which a node takes writes as primary; `None` when it does not.
-fn writer_epoch(seen: &NodeSeen) -> Option<u64> {
-    let server = seen.server.present().filter(|server| !server.in_recovery)?;
-    seat_row(server).filter(|row| row.seat == Seat::Primary).map(|row| row.epoch)
+pub fn writer_epoch(seen: &NodeSeen) -> Option<u64> {
+    seat_row_of_writer(seen).filter(|row| row.seat == Seat::Primary).map(|row| row.epoch)
 }
 
-/// What hypertide wrote down in the node's database.
+/// What hypertide wrote down in a database that is the node's own; a standby shows its primary's row.
+pub fn seat_row_of_writer(seen: &NodeSeen) -> Option<&SeatRow> {
+    seen.server.present().filter(|server| !server.in_recovery).and_then(seat_row)
+}
+
+/// What hypertide wrote down in the database a server shows.
 pub fn seat_row(server: &ServerSeen) -> Option<&SeatRow> {
     server.database.present().and_then(|database| database.seat.as_ref())
 }
@@ -66,7 +83,7 @@ pub fn seat_row(server: &ServerSeen) -> Option<&SeatRow> {
 pub fn role(seen: &NodeSeen, is_primary: bool) -> Role {
     match &seen.server {
         Seen::Present(server) if server.in_recovery => Role::Standby,
-        Seen::Present(server) if is_primary && seat_row(server).is_some() => Role::Primary,
+        Seen::Present(_) if is_primary && writer_epoch(seen).is_some() => Role::Primary,
         Seen::Present(server) if server.database.present().is_some_and(|db| db.subscription.is_some()) => {
             Role::Subscriber
         }

@@ -5,9 +5,9 @@ use super::{Check, Finding};
 use crate::model::desired::Desired;
 use crate::model::observed::ImageFacts;
 use crate::model::seen::Seen;
+use crate::plan::container::volume_mismatch;
 use crate::plan::hold::Reason;
 use crate::plan::image::ImagePlan;
-use crate::plan::provision::volume_mismatch;
 
 /// From this major on, docker-library's images keep data at another place
 /// (<https://github.com/docker-library/postgres/pull/1259>).

@@ -1,0 +1,120 @@
+//! The publication on the primary: which schemas and chunks it gets, and what speaks against it.
+
+use std::collections::BTreeSet;
+
+use super::hold::{Hold, Reason};
+use super::step::Step;
+use super::{Wanted, chunks, scope};
+use crate::model::names::{Ident, NodeName, TableName};
+use crate::model::observed::{DatabaseSeen, PublicationSeen};
+use crate::model::pack::{MigrationId, Pack};
+
+/// The steps a publication needs, and what there is to subscribe to afterwards.
+#[derive(Debug, Default)]
+pub struct Publication {
+    /// On the primary.
+    pub steps: Vec<Step>,
+    /// What it covers after these steps; `None`: nothing that should be subscribed to.
+    pub after: Option<PublicationSeen>,
+}
+
+/// Plans the publication. `database`: the primary's; `None` when this plan makes it. `postponed`: migrations it lacks
+/// when it comes to that.
+pub fn plan(
+    wanted: &Wanted<'_>,
+    primary: &NodeName,
+    database: Option<&DatabaseSeen>,
+    postponed: &[MigrationId],
+    holds: &mut Vec<Hold>,
+) -> Publication {
+    let objections = objections(database);
+    let has_objection = !objections.is_empty();
+    let name = wanted.desired.publication.name.as_str();
+    holds.extend(objections.into_iter().map(|reason| Hold::new(name, reason)));
+
+    let node = primary.clone();
+    match (database.and_then(|database| database.publication.as_ref()), wanted.packs) {
+        (None, None) => {
+            holds.extend(database.map(|_| Hold::new(name, Reason::NeedsUp)));
+            Publication::default()
+        }
+        (None, Some(_)) if has_objection || !postponed.is_empty() => Publication::default(),
+        (None, Some(packs)) => {
+            let schemas = scope::with_chunk_schemas(&scope::schemas(wanted.desired, Some(packs)), packs, database);
+            let after = PublicationSeen { schemas: schemas.clone(), ..PublicationSeen::default() };
+            with_chunks(vec![Step::CreatePublication { node: node.clone(), schemas }], after, node, database)
+        }
+        (Some(there), _) if there.all_tables => Publication::default(),
+        // Whoever applies no packs does not know what they publish: what is published stays.
+        (Some(there), None) => with_chunks(Vec::new(), there.clone(), node, database),
+        (Some(there), Some(packs)) => {
+            let schemas = scope::with_chunk_schemas(&scope::schemas(wanted.desired, Some(packs)), packs, database);
+            let not_there = Pack::all_schemas(packs.iter().filter(|pack| is_postponed(pack, postponed)));
+            // Publishing a table without identity would make the application's UPDATEs on it fail.
+            let missing: BTreeSet<Ident> = schemas
+                .difference(&there.schemas)
+                .filter(|schema| !not_there.contains(*schema))
+                .filter(|schema| without_identity(database).all(|table| table.schema != **schema))
+                .cloned()
+                .collect();
+            if missing.is_empty() {
+                return with_chunks(Vec::new(), there.clone(), node, database);
+            }
+            let mut after = there.clone();
+            after.schemas.extend(missing.iter().cloned());
+            with_chunks(vec![Step::PublishSchemas { node: node.clone(), schemas: missing }], after, node, database)
+        }
+    }
+}
+
+/// The same with the chunks that no schema covers: in one plan, for a subscriber must not see a publication without them.
+fn with_chunks(
+    mut steps: Vec<Step>,
+    mut after: PublicationSeen,
+    node: NodeName,
+    database: Option<&DatabaseSeen>,
+) -> Publication {
+    let uncovered = mirrorable(database, chunks::unpublished(database, &after));
+    if !uncovered.is_empty() {
+        after.members.extend(uncovered.iter().cloned());
+        steps.push(Step::PublishTables { node, tables: uncovered });
+    }
+    Publication { steps, after: Some(after) }
+}
+
+fn is_postponed(pack: &Pack, postponed: &[MigrationId]) -> bool {
+    postponed.iter().any(|id| id.pack == pack.name)
+}
+
+/// What would be published and must not be as it is.
+fn objections(database: Option<&DatabaseSeen>) -> Vec<Reason> {
+    let Some(database) = database else { return Vec::new() };
+    let publishes_everything = database.publication.as_ref().is_some_and(|publication| publication.all_tables);
+    let of_hypertables = database.hypertables.values().flat_map(|hypertable| {
+        let name = &hypertable.name;
+        [
+            hypertable.compressed.then(|| Reason::Compressed(name.clone())),
+            (hypertable.dimensions > 1).then(|| Reason::ManyDimensions(name.clone())),
+        ]
+    });
+    publishes_everything
+        .then_some(Reason::PublishesEverything)
+        .into_iter()
+        .chain(without_identity(Some(database)).cloned().map(Reason::NoReplicaIdentity))
+        .chain(of_hypertables.flatten())
+        .collect()
+}
+
+fn without_identity(database: Option<&DatabaseSeen>) -> impl Iterator<Item = &TableName> {
+    let tables = database.into_iter().flat_map(|database| &database.tables);
+    tables.filter(|(_, seen)| !seen.has_identity).map(|(table, _)| table)
+}
+
+/// Chunks that a subscriber can be given. Publishing another one would keep every subscriber from refreshing at all.
+fn mirrorable(database: Option<&DatabaseSeen>, chunks: BTreeSet<TableName>) -> BTreeSet<TableName> {
+    let is_mirrorable = |chunk: &TableName| {
+        let hypertable = database.and_then(|database| database.hypertables.get(database.chunks.get(chunk)?));
+        hypertable.is_some_and(|hypertable| hypertable.dimensions == 1)
+    };
+    chunks.into_iter().filter(is_mirrorable).collect()
+}

@@ -1,0 +1,177 @@
+//! One logical replica: same verifiers, every chunk mirrored, subscribed to everything that is published.
+//!
+//! PostgreSQL subscribes to all published tables or to none: as long as one of them is missing here, or not known to be
+//! here, nothing new is subscribed to, and a hold says which one it is.
+
+use std::collections::BTreeSet;
+
+use super::{Lanes, Source};
+use crate::model::names::{Ident, NodeName, TableName};
+use crate::model::observed::{DatabaseSeen, PublicationSeen, ServerSeen, SlotSeen, SubscriptionSeen};
+use crate::model::seen::Seen;
+use crate::plan::container::Inside;
+use crate::plan::hold::{Hold, Reason};
+use crate::plan::step::Step;
+use crate::plan::{Wanted, chunks, scope};
+
+/// Plans one logical replica.
+pub(super) struct Subscriber<'a> {
+    pub(super) wanted: &'a Wanted<'a>,
+    pub(super) name: &'a NodeName,
+    pub(super) source: Source<'a>,
+    pub(super) publication: Option<&'a PublicationSeen>,
+    /// Migrations run in this plan, so table lists are about to change.
+    pub(super) is_migrating: bool,
+}
+
+impl Subscriber<'_> {
+    pub(super) fn lanes(&self, inside: Inside<'_>, holds: &mut Vec<Hold>) -> Lanes {
+        let mut lanes = Lanes::default();
+        let mut held = Vec::new();
+        let (server, database) = match inside {
+            Inside::Later => return lanes,
+            Inside::Fresh => (None, None),
+            Inside::Seen(server) => match &server.database {
+                Seen::Present(database) => (Some(server), Some(database)),
+                Seen::Absent => (Some(server), None),
+                Seen::Unknown { because } => {
+                    holds.push(Hold::new(self.name.as_str(), Reason::Unknown(because.clone())));
+                    return lanes;
+                }
+            },
+        };
+        let node = self.name.clone();
+        if !self.has_equal_verifiers(server) {
+            lanes.on_replica.push(Step::AlignPasswords { node: node.clone(), from: self.source.name.clone() });
+        }
+        if !database.is_some_and(|database| database.is_read_only && database.chunk_names_reserved) {
+            lanes.on_replica.push(Step::PrepareSubscriber { node });
+        }
+        let Some(publication) = self.publication else { return lanes };
+        match (self.source.database, database) {
+            (Some(theirs), Some(ours)) if !self.is_migrating => {
+                self.compare(publication, theirs, ours, &mut lanes, &mut held);
+            }
+            // Both sides come into being in this plan, with the same packs and no rows.
+            (None, None) => self.subscribe(&mut lanes),
+            // The tables of one side or both change in this plan; the next pass compares them.
+            _ => {}
+        }
+        holds.extend(held.into_iter().map(|reason| Hold::new(self.name.as_str(), reason)));
+        lanes
+    }
+
+    /// Mirrors chunks, then subscribes to what is new, or says why not.
+    fn compare(
+        &self,
+        publication: &PublicationSeen,
+        theirs: &DatabaseSeen,
+        ours: &DatabaseSeen,
+        lanes: &mut Lanes,
+        held: &mut Vec<Reason>,
+    ) {
+        let node = self.name.clone();
+        let absent = self.absent(publication, theirs, ours);
+        if absent.is_out_of_sight {
+            held.push(match self.wanted.packs {
+                // Whoever knows no packs does not look at everything.
+                None => Reason::NeedsUp,
+                Some(_) => Reason::Unknown("a schema is published that was not looked at on this node".into()),
+            });
+        }
+        if ours.subscription.is_none() && absent.is_out_of_sight {
+            return;
+        }
+        let mirror = chunks::mirror(theirs, ours, held);
+        if !mirror.chunks.is_empty() {
+            lanes.on_replica.push(Step::MirrorChunks {
+                node: node.clone(),
+                chunks: mirror.chunks,
+                stale: mirror.stale,
+            });
+        }
+        let is_complete = absent.tables.is_empty() && !absent.is_out_of_sight && !mirror.is_incomplete;
+        held.extend(absent.tables.into_iter().map(Reason::MissingOnReplica));
+        match &ours.subscription {
+            None if is_complete => self.subscribe(lanes),
+            None => {}
+            Some(subscription) => {
+                let slot = self.slot();
+                let is_subscribed = subscription.publications.contains(&self.wanted.desired.publication.name)
+                    && publication.members.iter().all(|table| subscription.tables.contains_key(table));
+                match wrong_with(subscription, slot) {
+                    Some(reason @ (Reason::SlotLost | Reason::SubscriptionDisabled)) => held.push(reason),
+                    _ if !is_subscribed && is_complete => lanes.on_replica.push(Step::RefreshSubscription { node }),
+                    reason => held.extend(reason),
+                }
+            }
+        }
+    }
+
+    /// Published tables that are not here. Chunks are not among them: those are mirrored.
+    fn absent(&self, publication: &PublicationSeen, theirs: &DatabaseSeen, ours: &DatabaseSeen) -> Absent {
+        let subscribed = ours.subscription.iter().flat_map(|subscription| subscription.tables.keys());
+        let looked_at: BTreeSet<Ident> = scope::schemas(self.wanted.desired, self.wanted.packs)
+            .into_iter()
+            .chain(subscribed.chain(ours.tables.keys()).map(|table| table.schema.clone()))
+            .collect();
+        let is_published = |table: &&TableName| publication.schemas.contains(&table.schema);
+        let published = theirs.tables.keys().filter(is_published).chain(&publication.members);
+        let absent: BTreeSet<&TableName> = published
+            .filter(|table| !theirs.chunks.contains_key(*table) && !ours.tables.contains_key(*table))
+            .collect();
+        let (tables, out_of_sight): (Vec<_>, Vec<_>) =
+            absent.into_iter().partition(|table| looked_at.contains(&table.schema));
+        Absent { tables: tables.into_iter().cloned().collect(), is_out_of_sight: !out_of_sight.is_empty() }
+    }
+
+    /// A slot without a subscription is left over from an interrupted attempt and is in the way.
+    fn subscribe(&self, lanes: &mut Lanes) {
+        let primary = self.source.name;
+        if self.slot().is_some() {
+            lanes.on_primary.push(Step::DropSlot { node: primary.clone(), slot: self.name.slot() });
+        }
+        lanes.on_replica.push(Step::Subscribe { node: self.name.clone(), to: primary.clone() });
+    }
+
+    fn slot(&self) -> Option<&SlotSeen> {
+        self.source.server.and_then(|server| server.slots.get(&self.name.slot()))
+    }
+
+    /// Pass-through authentication needs the same verifier on every node; nodes made in one run get it at creation.
+    fn has_equal_verifiers(&self, replica: Option<&ServerSeen>) -> bool {
+        match (self.source.server, replica) {
+            (None, None) => true,
+            (Some(primary), Some(replica)) => {
+                primary.roles.iter().all(|(role, digest)| replica.roles.get(role) == Some(digest))
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Published tables that a replica lacks.
+struct Absent {
+    /// Looked for and not there.
+    tables: Vec<TableName>,
+    /// There are others, in schemas that were not looked at.
+    is_out_of_sight: bool,
+}
+
+/// Why a subscription does not carry every change right now.
+fn wrong_with(subscription: &SubscriptionSeen, slot: Option<&SlotSeen>) -> Option<Reason> {
+    let copying = subscription.tables.values().filter(|state| **state != 'r').count();
+    if slot.is_none_or(|slot| slot.lost || !slot.is_logical) {
+        Some(Reason::SlotLost)
+    } else if !subscription.enabled {
+        Some(Reason::SubscriptionDisabled)
+    } else if !subscription.is_applying {
+        Some(Reason::NotApplying(subscription.apply_errors))
+    } else if copying > 0 && subscription.sync_errors > 0 {
+        Some(Reason::CopyFails(copying, subscription.sync_errors))
+    } else if copying > 0 {
+        Some(Reason::Copying(copying))
+    } else {
+        None
+    }
+}

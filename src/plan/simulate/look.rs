@@ -1,0 +1,220 @@
+//! What `observe` would see of a world, including what it does not look at.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::world::{Container, Database, RESERVED, Server, World};
+use crate::model::chunk::Hypertable;
+use crate::model::desired::Desired;
+use crate::model::lsn::Lsn;
+use crate::model::names::{Ident, NodeName};
+use crate::model::observed::{
+    DatabaseSeen, ImageFacts, NodeSeen, Observed, PublicationSeen, RunState, SenderSeen, ServerSeen, SlotSeen,
+    SubscriptionSeen, TableSeen,
+};
+use crate::model::pack::Pack;
+use crate::model::seen::Seen;
+use crate::plan::provision::CATALOG_VERSION;
+use crate::plan::{chunks, scope, topology};
+
+fn seen<T>(found: Option<T>) -> Seen<T> {
+    found.map_or(Seen::Absent, Seen::Present)
+}
+
+/// One look; `packs` as `observe::observe` takes them.
+pub fn observe(world: &World, desired: &Desired, packs: Option<&[Pack]>) -> Observed {
+    let remembered = world.volumes.iter().filter(|(_, volume)| volume.seen.ours).map(|(node, _)| node.clone());
+    let names: BTreeSet<NodeName> = desired.nodes.iter().map(|node| node.name.clone()).chain(remembered).collect();
+    let interest = scope::schemas(desired, packs);
+    let look = Look { world, interest: &interest, publication: &desired.publication.name };
+    let nodes = names.into_iter().map(|name| (name.clone(), look.node(&name))).collect();
+    let tool_image =
+        ImageFacts { reference: "bundled".into(), id: "bundled".into(), postgres_major: None, timescaledb: None };
+    let mut observed = Observed {
+        image: seen(world.image.clone()),
+        tool_image: seen(world.has_tool_image.then_some(tool_image)),
+        network: seen(world.network),
+        secrets: match world.passwords() {
+            Seen::Present(_) => Seen::Present(()),
+            Seen::Absent => Seen::Absent,
+            Seen::Unknown { because } => Seen::unknown(because),
+        },
+        nodes,
+        agent: seen(world.agent.as_ref().map(|agent| agent.seen.clone())),
+        taken_ports: BTreeMap::new(),
+    };
+    let nodes = topology::nodes(desired, &observed);
+    observed.taken_ports = nodes
+        .iter()
+        .filter(|node| {
+            let has_it = |container: &Container| container.spec.as_ref().is_some_and(|spec| spec.port == node.port);
+            let container = world.containers.get(&node.name);
+            !container.is_some_and(|there| there.seen.ours && there.seen.state.is_running() && has_it(there))
+        })
+        .filter_map(|node| Some((node.port, world.held_ports.get(&node.port)?.clone())))
+        .collect();
+    read_missing_ranges(world, &nodes, &mut observed);
+    observed
+}
+
+/// What to look at, and what to look for.
+struct Look<'a> {
+    world: &'a World,
+    interest: &'a BTreeSet<Ident>,
+    publication: &'a Ident,
+}
+
+impl Look<'_> {
+    fn node(&self, name: &NodeName) -> NodeSeen {
+        let world = self.world;
+        let container = world.containers.get(name);
+        let runs = container.is_some_and(|container| container.seen.ours && container.seen.state == RunState::Running);
+        let server = match world.data(name).filter(|_| runs) {
+            None if runs => Seen::unknown("nobody answers"),
+            None => Seen::Absent,
+            Some(server) if !world.known_passwords().is_some_and(|known| server.accepts(known)) => {
+                Seen::unknown("the password is wrong")
+            }
+            Some(server) => Seen::Present(self.server(name, server)),
+        };
+        NodeSeen {
+            volume: seen(world.volumes.get(name).map(|volume| volume.seen.clone())),
+            container: seen(container.map(|container| container.seen.clone())),
+            server,
+        }
+    }
+
+    fn server(&self, name: &NodeName, server: &Server) -> ServerSeen {
+        let followers = self.world.volumes.iter().filter(|(follower, _)| *follower != name);
+        let streams = followers.filter_map(|(follower, volume)| {
+            let data = volume.data.as_ref()?;
+            let subscription = data.database.as_ref().and_then(|db| db.subscription.as_ref());
+            let is_subscriber = subscription.is_some_and(|sub| sub.publisher == *name && sub.is_applying);
+            let is_standby = data.standby_of.as_ref() == Some(name) && data.is_streaming;
+            let sender = if is_standby { follower.to_string() } else { follower.slot().to_string() };
+            (is_standby || is_subscriber).then(|| (follower.slot(), sender))
+        });
+        let (active, senders): (BTreeSet<Ident>, Vec<String>) = streams.unzip();
+        let sender = SenderSeen { replayed: Some(Lsn(100)), replay_lag_millis: None };
+        ServerSeen {
+            in_recovery: server.standby_of.is_some(),
+            timeline: 1,
+            lsn: Lsn(100),
+            postgres_major: 17,
+            roles: server.roles.clone(),
+            slots: server
+                .slots
+                .iter()
+                .map(|(name, slot)| {
+                    let seen = SlotSeen {
+                        is_logical: slot.is_logical,
+                        active: active.contains(name),
+                        confirmed: Some(Lsn(100)),
+                        retained_bytes: 0,
+                        lost: slot.lost,
+                    };
+                    (name.clone(), seen)
+                })
+                .collect(),
+            senders: senders.into_iter().map(|name| (name, sender.clone())).collect(),
+            is_receiving: server.is_streaming,
+            database: seen(server.database.as_ref().map(|database| self.database(database))),
+        }
+    }
+
+    /// Follows `sql/observe/database.sql`.
+    fn database(&self, database: &Database) -> DatabaseSeen {
+        let Some(row) = &database.catalog else { return DatabaseSeen::default() };
+        let publication = database.publications.get(self.publication);
+        let published = publication.iter().flat_map(|publication| publication.schemas.iter());
+        let subscribed =
+            database.subscription.iter().flat_map(|subscription| subscription.tables.keys()).map(|table| &table.schema);
+        let scope: BTreeSet<&Ident> = self
+            .interest
+            .iter()
+            .chain(published)
+            .chain(subscribed)
+            .filter(|schema| !scope::is_timescale_own(schema) && database.has_schema(schema))
+            .collect();
+        let hypertables: BTreeMap<_, _> = database
+            .tables
+            .iter()
+            .filter(|(name, _)| scope.contains(&name.schema))
+            .filter_map(|(name, table)| {
+                let facts = table.hypertable.as_ref()?;
+                let hypertable = Hypertable {
+                    name: name.clone(),
+                    chunk_schema: facts.chunk_schema.clone(),
+                    dimensions: facts.dimensions,
+                    compressed: facts.compressed,
+                };
+                Some((name.clone(), hypertable))
+            })
+            .collect();
+        let is_in_scope = |root| hypertables.contains_key(root);
+        let strays = database
+            .chunks
+            .iter()
+            .filter(|(name, chunk)| !is_in_scope(&chunk.root) && scope.contains(&name.schema))
+            .map(|(name, _)| (name.clone(), TableSeen { has_identity: true }));
+        DatabaseSeen {
+            extension: Some("2.29.2".into()),
+            edition: Some(self.world.edition),
+            catalog: Some(CATALOG_VERSION),
+            seat: Some(row.clone()),
+            migrations: database.migrations.clone(),
+            is_read_only: database.is_read_only,
+            chunk_names_reserved: database.next_chunk >= RESERVED,
+            publication: publication.map(|publication| PublicationSeen {
+                all_tables: publication.all_tables,
+                schemas: publication.schemas.clone(),
+                members: database.members(self.publication),
+            }),
+            tables: database
+                .tables
+                .iter()
+                .filter(|(name, _)| scope.contains(&name.schema))
+                .map(|(name, table)| (name.clone(), TableSeen { has_identity: table.has_identity }))
+                .chain(strays)
+                .collect(),
+            chunks: database
+                .chunks
+                .iter()
+                .filter(|(_, chunk)| is_in_scope(&chunk.root))
+                .map(|(name, chunk)| (name.clone(), chunk.root.clone()))
+                .collect(),
+            hypertables,
+            ranges: BTreeMap::new(),
+            subscription: database.subscription.as_ref().map(|subscription| SubscriptionSeen {
+                enabled: subscription.enabled,
+                is_applying: subscription.is_applying,
+                publications: BTreeSet::from([subscription.publication.clone()]),
+                tables: subscription.tables.iter().map(|(name, (state, _))| (name.clone(), *state)).collect(),
+                applied: None,
+                apply_errors: 0,
+                sync_errors: 0,
+            }),
+        }
+    }
+}
+
+/// Ranges are read for chunks that some logical replica lacks, and for no other.
+fn read_missing_ranges(world: &World, nodes: &[crate::model::desired::DesiredNode], observed: &mut Observed) {
+    let Ok(primary) = topology::primary(nodes, observed) else { return };
+    let database = |name: &NodeName| observed.nodes.get(name)?.server.present()?.database.present();
+    let Some(theirs) = database(&primary) else { return };
+    let lacking: BTreeSet<_> = nodes
+        .iter()
+        .filter(|node| node.name != primary)
+        .filter_map(|node| observed.nodes.get(&node.name)?.server.present())
+        .filter(|server| !server.in_recovery)
+        .filter_map(|server| server.database.present())
+        .flat_map(|ours| chunks::lacking(theirs, ours).map(|(name, _)| name.clone()))
+        .collect();
+    let Some(all) = world.database(&primary) else { return };
+    let ranges = lacking.into_iter().filter_map(|name| Some((name.clone(), all.chunks.get(&name)?.range.clone())));
+    let ranges = ranges.collect();
+    let server = observed.nodes.get_mut(&primary).and_then(|node| node.server.present_mut());
+    if let Some(database) = server.and_then(|server| server.database.present_mut()) {
+        database.ranges = ranges;
+    }
+}
