@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use bollard::Docker;
@@ -241,10 +242,19 @@ async fn remove_labelled(label: &str) {
     }
 }
 
-/// Ports nobody listens on now. They are all held while they are chosen, so they differ.
+/// Ports nobody listens on, each given out once. They lie below the range from which the system takes ports for
+/// outgoing connections, which could otherwise be in the way minutes later.
 fn free_ports(count: usize) -> Vec<u16> {
-    let listeners: Vec<TcpListener> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-    listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect()
+    static NEXT: OnceLock<AtomicU16> = OnceLock::new();
+    let next = NEXT.get_or_init(|| {
+        let mut random = [0; 2];
+        getrandom::fill(&mut random).unwrap();
+        AtomicU16::new(20_000 + u16::from_ne_bytes(random) % 10_000)
+    });
+    std::iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed))
+        .filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .take(count)
+        .collect()
 }
 
 /// The bundled image is built once, not by every test that happens to begin first.
