@@ -31,19 +31,32 @@ pub async fn run(cli: &Cli, args: &LogsArgs) -> Result<u8, Failure> {
             of_nodes.chain(of_agent).collect()
         }
     };
-    let is_mixed = containers.len() > 1;
+    if cli.json && args.follow {
+        return Err(Failure::new(exit::USAGE, "one JSON document cannot follow a log without end")
+            .with_help("leave out --json or --follow"));
+    }
     let (engine, tail) = (&context.site.engine, args.tail.to_string());
-    let tail = tail.as_str();
-    let streams = containers.iter().map(|(name, container)| async move {
-        let output = engine.logs(container, tail, args.follow);
-        let mut output = output.boxed();
-        while let Some(text) = output.try_next().await? {
-            for line in text.lines() {
-                render::line(if is_mixed { format!("{name} | {line}") } else { line.to_owned() });
+    let is_mixed = containers.len() > 1;
+    let read = containers.iter().map(|(name, container)| {
+        let tail = tail.as_str();
+        async move {
+            let mut kept = Vec::new();
+            let mut output = engine.logs(container, tail, args.follow).boxed();
+            while let Some(text) = output.try_next().await? {
+                for line in text.lines() {
+                    if cli.json {
+                        kept.push(serde_json::json!({ "node": name, "line": line }));
+                    } else {
+                        render::line(if is_mixed { format!("{name} | {line}") } else { line.to_owned() });
+                    }
+                }
             }
+            Ok::<_, Failure>(kept)
         }
-        Ok::<(), Failure>(())
     });
-    try_join_all(streams).await?;
+    let lines = try_join_all(read).await?.concat();
+    if cli.json {
+        render::json(&serde_json::json!({ "lines": lines }));
+    }
     Ok(exit::DONE)
 }

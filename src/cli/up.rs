@@ -67,8 +67,34 @@ fn report(cli: &Cli, context: &Context, outcome: &Outcome, took: Duration) {
         [("write", &status.endpoint.read_write, "app"), ("read", &status.endpoint.read_only, "reader")]
     {
         if let Some(address) = address {
-            render::line(format!("{what:<6} postgresql://{role}@{address}/{database}?passfile={}", passfile.display()));
+            render::line(format!(
+                "{what:<6} postgresql://{role}@{address}/{}?passfile={}",
+                url_encoded(database),
+                url_encoded(&passfile.display().to_string())
+            ));
         }
     }
     render::line("next   hypertide status --watch | hypertide psql | hypertide doctor");
+}
+
+/// Percent-encoded for a connection URI, slashes left as they are
+/// (<https://www.postgresql.org/docs/17/libpq-connect.html#LIBPQ-CONNSTRING-URIS>).
+fn url_encoded(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
+    let encoded: Vec<String> = text
+        .bytes()
+        .map(|byte| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect();
+    encoded.concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_with_spaces_survives_in_a_uri() {
+        assert_eq!(url_encoded("/home/a b/.hypertide/pgpass"), "/home/a%20b/.hypertide/pgpass");
+        assert_eq!(url_encoded("ä?"), "%C3%A4%3F");
+    }
 }
