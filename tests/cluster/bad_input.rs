@@ -39,6 +39,16 @@ fn every_mistake_in_the_configuration_is_told_in_one_run() {
 }
 
 #[test]
+fn what_shells_and_manuals_want_needs_neither_docker_nor_configuration() {
+    let world = World::without_image("nonsense: true\n");
+    for (verb, word) in [(&["completions", "bash"][..], "_hypertide"), (&["man"], ".TH hypertide")] {
+        let output = world.command(verb).env("DOCKER_HOST", "unix:///nonexistent/docker.sock").output().unwrap();
+        let run = Run::of(&output);
+        assert!(run.code == 0 && run.stdout.contains(word), "{verb:?}: {}{}", run.stdout, run.stderr);
+    }
+}
+
+#[test]
 fn docker_that_is_not_there_is_said_so() {
     let world = World::without_image("");
     let output = world.command(&["up"]).env("DOCKER_HOST", "unix:///nonexistent/docker.sock").output().unwrap();

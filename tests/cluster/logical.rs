@@ -35,6 +35,8 @@ async fn one_command_gives_a_primary_and_a_replica_whose_hypertables_replicate()
     roles_may_do_what_they_are_for_and_no_more(&world).await;
     the_agent_brings_back_what_dies(&world).await;
     down_and_up_keep_the_data(&world).await;
+    let lines = world.json(&["logs", "primary", "--tail", "5"]);
+    assert_eq!(lines["lines"][0]["node"], "primary-1", "{lines}");
     the_state_directory_can_be_lost(&world);
     resync_copies_everything_afresh(&world);
     what_cannot_replicate_is_named(&world);

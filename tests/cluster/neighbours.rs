@@ -8,9 +8,12 @@ use crate::world::{World, docker};
 #[tokio::test]
 async fn two_clusters_live_side_by_side_and_destroying_one_leaves_the_other() {
     let (one, other) = (World::new(""), World::new("replication: {mode: physical}\npacks: []\n"));
-    one.ok(&["up"]);
+    // One is looked after by an agent in the foreground, the other by its own container.
+    one.ok(&["up", "--no-agent"]);
+    let mut agent = one.command(&["agent"]).stderr(std::process::Stdio::null()).spawn().unwrap();
     other.ok(&["up"]);
     assert_eq!(one.status()["health"], "healthy");
+    assert_eq!(one.status()["agent"], "absent");
     assert_eq!(other.status()["health"], "healthy");
     one.sql("primary", "insert into trading.market_data values (now(), 'ONE', 1, 1, 1, 1, 1, 'test')");
     other.sql("primary", "create table t (id int primary key); insert into t values (7)");
@@ -27,6 +30,9 @@ async fn two_clusters_live_side_by_side_and_destroying_one_leaves_the_other() {
     assert_eq!(refused.code, 3, "{}", refused.stderr);
     assert!(refused.stderr.contains("--yes"), "{}", refused.stderr);
     one.eventually("it is untouched", || one.status()["health"] == "healthy");
+    one.eventually_equal("trading.market_data", "primary", "replica");
+    agent.kill().unwrap();
+    agent.wait().unwrap();
 
     one.ok(&["destroy", "--yes"]);
     assert_eq!(one.leftovers().await, Vec::<String>::new());
