@@ -49,6 +49,14 @@ select json_build_object(
     where d.datname = current_database() and s.setrole = 0 and 'default_transaction_read_only=on' = any (s.setconfig)),
   -- Reserved by `hypertide.reserve_chunk_names()`.
   'chunk_names_reserved', (select last_value >= 1000000000 from _timescaledb_catalog.chunk_id_seq),
+  -- A table that never had a row, or was truncated, has no size. The primary is not asked: its tables may be locked.
+  'holds_rows', case
+    when (select seat from hypertide.node) is distinct from 'logical' then false
+    when exists (select from pg_subscription where subname = $2
+                 and subdbid = (select oid from pg_database where datname = current_database())) then false
+    else exists (select from plain where pg_relation_size(relid) > 0)
+      or exists (select from chunk where pg_relation_size(relid) > 0)
+  end,
   'publication', (
     select json_build_object(
       'all_tables', p.puballtables,

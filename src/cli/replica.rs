@@ -95,6 +95,9 @@ pub async fn remove(cli: &Cli, typed: &str, is_plan_only: bool) -> Result<u8, Fa
         )
         .with_help("bring the primary back first"));
     }
+    if !plan.holds.is_empty() {
+        return Err(Failure::refused(plan.holds));
+    }
     execute_shown(cli, &context, &observed, &plan).await?;
     if cli.json {
         render::json(&plan);

@@ -53,6 +53,9 @@ pub async fn resync(cli: &Cli, typed: Option<&str>, is_plan_only: bool) -> Resul
         }
         return Ok(exit::DONE);
     }
+    if !plan.holds.is_empty() {
+        return Err(Failure::refused(plan.holds));
+    }
     // The labels of a volume that is about to go are all that remembers an added replica.
     context.site.desired.nodes = nodes;
     execute_shown(cli, &context, &observed, &plan).await?;

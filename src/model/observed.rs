@@ -180,6 +180,8 @@ pub struct DatabaseSeen {
     pub is_read_only: bool,
     /// The next chunk number was moved out of the publisher's way.
     pub chunk_names_reserved: bool,
+    /// A logical replica: it has no subscription and holds rows, which a first copy would double.
+    pub holds_rows: bool,
     /// The cluster's publication.
     pub publication: Option<PublicationSeen>,
     /// Ordinary tables and hypertable roots in the published schemas.

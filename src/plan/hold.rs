@@ -65,6 +65,8 @@ pub enum Reason {
     ManyDimensions(TableName),
     /// A published table does not exist on the replica.
     MissingOnReplica(TableName),
+    /// It holds rows and does not subscribe, so a first copy would double them.
+    HoldsRows,
     /// Tables are being copied; counts how many.
     Copying(usize),
     /// Tables are being copied, and copies failed before; counts both.
@@ -117,6 +119,7 @@ impl Reason {
             Self::Compressed(_) => "compressed_hypertable",
             Self::ManyDimensions(_) => "many_dimensions",
             Self::MissingOnReplica(_) => "table_missing_on_replica",
+            Self::HoldsRows => "holds_rows",
             Self::Copying(_) => "copying",
             Self::CopyFails(..) => "copy_fails",
             Self::SubscriptionDisabled => "subscription_disabled",
@@ -144,6 +147,7 @@ impl Reason {
             | Self::Compressed(_)
             | Self::ManyDimensions(_)
             | Self::MissingOnReplica(_)
+            | Self::HoldsRows
             | Self::SubscriptionDisabled
             | Self::SlotLost
             | Self::NeedsUp => Weight::Degraded,
@@ -222,6 +226,7 @@ impl Reason {
             Self::MissingOnReplica(table) => {
                 format!("create {table} on the replica as well (a migration does both sides), or drop it")
             }
+            Self::HoldsRows => "`hypertide replication resync` the node: it is emptied, then copied afresh".into(),
             Self::SubscriptionDisabled => {
                 "`ALTER SUBSCRIPTION … ENABLE` on this node, or `hypertide replication resync` it".into()
             },
@@ -270,6 +275,7 @@ impl fmt::Display for Reason {
             Self::MissingOnReplica(table) => {
                 write!(f, "{table} is published and does not exist here, so nothing new can be subscribed to")
             }
+            Self::HoldsRows => f.write_str("holds rows and does not subscribe; a copy would double them"),
             Self::Copying(tables) => write!(f, "{} being copied", counted(*tables)),
             Self::CopyFails(tables, errors) => {
                 write!(f, "{} being copied, after {errors} failed attempts", counted(*tables))
@@ -310,3 +316,6 @@ impl Serialize for Hold {
         json.end()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -64,6 +64,7 @@ pub struct DatabaseRow {
     migrations: Vec<MigrationRow>,
     is_read_only: bool,
     chunk_names_reserved: bool,
+    holds_rows: bool,
     publication: Option<PublicationRow>,
     tables: Vec<(String, String, bool)>,
     hypertables: Vec<HypertableRow>,
@@ -197,6 +198,7 @@ impl DatabaseRow {
                 .collect(),
             is_read_only: self.is_read_only,
             chunk_names_reserved: self.chunk_names_reserved,
+            holds_rows: self.holds_rows,
             publication: self.publication.map(PublicationRow::into_model).transpose()?,
             tables: self
                 .tables

@@ -93,6 +93,7 @@ impl Subscriber<'_> {
         let is_complete = absent.tables.is_empty() && !absent.is_out_of_sight && !mirror.is_incomplete;
         held.extend(absent.tables.into_iter().map(Reason::MissingOnReplica));
         match &ours.subscription {
+            None if ours.holds_rows => held.push(Reason::HoldsRows),
             None if is_complete => self.subscribe(lanes),
             None => {}
             Some(subscription) => {

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::world::{Container, Database, RESERVED, Server, World};
 use crate::model::chunk::Hypertable;
+use crate::model::cluster::{Mode, Seat};
 use crate::model::desired::Desired;
 use crate::model::lsn::Lsn;
-use crate::model::names::{Ident, NodeName};
+use crate::model::names::{Ident, NodeName, TableName};
 use crate::model::observed::{
     DatabaseSeen, ImageFacts, NodeSeen, Observed, PublicationSeen, RunState, SenderSeen, ServerSeen, SlotSeen,
     SubscriptionSeen, TableSeen,
@@ -151,6 +152,10 @@ impl Look<'_> {
             })
             .collect();
         let is_in_scope = |root| hypertables.contains_key(root);
+        let is_seen = |name: &TableName| match database.chunks.get(name) {
+            Some(chunk) => is_in_scope(&chunk.root) || scope.contains(&name.schema),
+            None => scope.contains(&name.schema),
+        };
         let strays = database
             .chunks
             .iter()
@@ -164,6 +169,9 @@ impl Look<'_> {
             migrations: database.migrations.clone(),
             is_read_only: database.is_read_only,
             chunk_names_reserved: database.next_chunk >= RESERVED,
+            holds_rows: row.seat == Seat::Replica(Mode::Logical)
+                && database.subscription.is_none()
+                && database.rows.iter().any(|(name, rows)| *rows > 0 && is_seen(name)),
             publication: publication.map(|publication| PublicationSeen {
                 all_tables: publication.all_tables,
                 schemas: publication.schemas.clone(),
