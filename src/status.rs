@@ -94,10 +94,9 @@ impl Status {
         let mut holds = plan.holds;
         let nodes = topology::nodes(desired, observed);
         let primary = topology::primary(&nodes, observed).ok();
-        let server = |name: &NodeName| observed.nodes.get(name)?.server.present();
-        let writer = primary.as_ref().filter(|name| server(name).is_some_and(|server| !server.in_recovery));
-        let row = writer.and_then(|name| topology::seat_row(server(name)?));
-        let primary_server = row.and(writer).and_then(server);
+        let seen = primary.as_ref().and_then(|name| observed.nodes.get(name));
+        let epoch = seen.and_then(topology::writer_epoch);
+        let primary_server = seen.filter(|_| epoch.is_some()).and_then(|seen| seen.server.present());
 
         let nodes: Vec<NodeStatus> =
             nodes.iter().map(|node| node_status(desired, observed, node, primary.as_ref(), primary_server)).collect();
@@ -120,7 +119,7 @@ impl Status {
             cluster: desired.cluster.to_string(),
             health,
             primary: writer.map(|node| node.name.clone()),
-            epoch: row.map(|row| row.epoch),
+            epoch,
             endpoint,
             nodes,
             holds,
@@ -227,3 +226,6 @@ fn state_word(container: &Seen<ContainerSeen>) -> &'static str {
         },
     }
 }
+
+#[cfg(test)]
+mod tests;

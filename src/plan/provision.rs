@@ -77,7 +77,7 @@ pub fn lanes<'a>(
     for node in replicas_first.chain(nodes.iter().filter(|node| node.name == *primary)) {
         let seen = observed.nodes.get(&node.name).unwrap_or(&NOTHING_SEEN);
         let is_primary = node.name == *primary;
-        if !is_primary && (node.seat == Seat::Primary || topology::writer_epoch(seen).is_some()) {
+        if !is_primary && could_be_primary(node, seen) {
             // A second primary is neither made nor started, and one that lost its place is not written to.
             holds.push(Hold::new(node.name.as_str(), Reason::NotThePrimary(primary.clone())));
             continue;
@@ -130,6 +130,13 @@ pub fn lanes<'a>(
         out.steps.side_by_side.push(lane);
     }
     out
+}
+
+/// It is meant to be the primary, says so itself, or is a standby that takes writes.
+fn could_be_primary(node: &DesiredNode, seen: &NodeSeen) -> bool {
+    let takes_writes = seen.server.present().is_some_and(|server| !server.in_recovery);
+    let is_standby = node.seat == Seat::Replica(Mode::Physical);
+    node.seat == Seat::Primary || topology::writer_epoch(seen).is_some() || (is_standby && takes_writes)
 }
 
 /// A standby whose container is absent is cloned first; cloning leaves a volume that is already filled alone.

@@ -118,3 +118,113 @@ fn mirrorable(database: Option<&DatabaseSeen>, chunks: BTreeSet<TableName>) -> B
     };
     chunks.into_iter().filter(is_mirrorable).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::cluster::Mode;
+    use crate::model::observed::TableSeen;
+    use crate::plan::simulate::world::{ident, table};
+    use crate::plan::simulate::{Cluster, finished};
+
+    /// A cluster whose publication exists, and its primary's database.
+    fn published(packs: &[&str]) -> (Cluster, DatabaseSeen) {
+        let cluster = finished(&[Mode::Logical], packs);
+        let observed = cluster.observe();
+        let server = observed.nodes[&primary()].server.present().expect("it runs");
+        let database = server.database.present().expect("it is there").clone();
+        (cluster, database)
+    }
+
+    fn primary() -> NodeName {
+        crate::plan::simulate::world::node_name("primary-1")
+    }
+
+    fn planned(
+        cluster: &Cluster,
+        packs: bool,
+        database: &DatabaseSeen,
+        postponed: &[MigrationId],
+    ) -> (Publication, String) {
+        let packs = packs.then_some(cluster.packs.as_slice());
+        let wanted = Wanted { desired: &cluster.desired, packs, agent: None };
+        let mut holds = Vec::new();
+        let publication = plan(&wanted, &primary(), Some(database), postponed, &mut holds);
+        let reasons: Vec<&str> = holds.iter().map(|hold| hold.reason.label()).collect();
+        (publication, reasons.join(" "))
+    }
+
+    fn labels(publication: &Publication) -> String {
+        publication.steps.iter().map(Step::label).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn one_that_covers_everything_needs_nothing() {
+        let (cluster, database) = published(&["trading", "metering"]);
+        for packs in [true, false] {
+            let (publication, reasons) = planned(&cluster, packs, &database, &[]);
+            assert_eq!((labels(&publication), reasons), (String::new(), String::new()));
+            assert_eq!(publication.after, database.publication);
+        }
+    }
+
+    #[test]
+    fn a_new_one_is_made_with_its_chunks_by_whoever_knows_the_packs() {
+        let (cluster, mut database) = published(&["trading", "metering"]);
+        database.publication = None;
+        let chunk = table("_timescaledb_internal._hyper_1_1_chunk");
+        database.chunks.insert(chunk.clone(), table("metering.readings"));
+        let (publication, reasons) = planned(&cluster, true, &database, &[]);
+        assert_eq!((labels(&publication).as_str(), reasons.as_str()), ("create_publication publish_tables", ""));
+        assert!(publication.after.is_some_and(|after| after.members.contains(&chunk)));
+        let (publication, reasons) = planned(&cluster, false, &database, &[]);
+        assert_eq!((labels(&publication).as_str(), reasons.as_str()), ("", "needs_up"));
+        assert_eq!(publication.after, None);
+    }
+
+    #[test]
+    fn schemas_whose_migrations_wait_are_not_published_yet() {
+        let (cluster, mut database) = published(&["trading", "metering"]);
+        let postponed = [MigrationId { pack: "metering".into(), number: 1, what: "what".into() }];
+        if let Some(publication) = &mut database.publication {
+            publication.schemas.clear();
+        }
+        let (publication, _) = planned(&cluster, true, &database, &postponed);
+        let schemas = ["trading", "trading_chunks"].map(ident).into();
+        assert_eq!(publication.steps, [Step::PublishSchemas { node: primary(), schemas }]);
+        database.publication = None;
+        assert_eq!(labels(&planned(&cluster, true, &database, &postponed).0), "");
+    }
+
+    #[test]
+    fn a_table_without_identity_keeps_its_schema_unpublished() {
+        let (mut cluster, mut database) = published(&["trading"]);
+        database.tables.insert(table("billing.loose"), TableSeen { has_identity: false });
+        cluster.desired.publication.schemas = Some(["trading", "billing"].map(ident).to_vec());
+        let (publication, reasons) = planned(&cluster, true, &database, &[]);
+        assert_eq!((labels(&publication).as_str(), reasons.as_str()), ("", "no_replica_identity"));
+        assert!(publication.after.is_some(), "what is published stays");
+        database.publication = None;
+        assert_eq!(planned(&cluster, true, &database, &[]).0.after, None);
+    }
+
+    #[test]
+    fn everything_is_more_than_anybody_should_subscribe_to() {
+        let (cluster, mut database) = published(&["trading"]);
+        database.publication = Some(PublicationSeen { all_tables: true, ..PublicationSeen::default() });
+        let (publication, reasons) = planned(&cluster, true, &database, &[]);
+        assert_eq!((labels(&publication).as_str(), reasons.as_str()), ("", "publishes_all_tables"));
+        assert_eq!(publication.after, None);
+    }
+
+    #[test]
+    fn chunks_that_cannot_be_mirrored_are_not_published() {
+        let (cluster, mut database) = published(&["metering"]);
+        let root = table("metering.readings");
+        database.chunks.insert(table("_timescaledb_internal._hyper_1_1_chunk"), root.clone());
+        assert_eq!(labels(&planned(&cluster, true, &database, &[]).0), "publish_tables");
+        database.hypertables.get_mut(&root).expect("it is there").dimensions = 2;
+        let (publication, reasons) = planned(&cluster, true, &database, &[]);
+        assert_eq!((labels(&publication).as_str(), reasons.as_str()), ("", "many_dimensions"));
+    }
+}

@@ -43,3 +43,64 @@ pub fn with_chunk_schemas(
 pub fn is_timescale_own(schema: &Ident) -> bool {
     schema.as_str().starts_with("_timescaledb")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::chunk::Hypertable;
+    use crate::plan::simulate::finished;
+    use crate::plan::simulate::world::{ident, table};
+
+    fn pack(published: &[&str], chunk_schemas: &[&str]) -> Pack {
+        let idents = |names: &[&str]| names.iter().map(|name| ident(name)).collect();
+        Pack {
+            name: "p".into(),
+            description: String::new(),
+            published: idents(published),
+            chunk_schemas: idents(chunk_schemas),
+            schemas: idents(published),
+            migrations: Vec::new(),
+        }
+    }
+
+    fn words(schemas: &BTreeSet<Ident>) -> String {
+        schemas.iter().map(Ident::as_str).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn the_configuration_decides_then_the_packs_then_it_is_public() {
+        let mut desired = finished(&[], &[]).desired;
+        let packs = [pack(&["a"], &["a_chunks"]), pack(&["b"], &[]), pack(&[], &[])];
+        assert_eq!(words(&schemas(&desired, Some(&packs))), "a b");
+        assert_eq!(words(&schemas(&desired, Some(&packs[2..]))), "public");
+        assert_eq!(words(&schemas(&desired, Some(&[]))), "public");
+        assert_eq!(words(&schemas(&desired, None)), "", "whoever knows no packs guesses nothing");
+        desired.publication.schemas = Some(vec![ident("mine")]);
+        assert_eq!(words(&schemas(&desired, Some(&packs))), "mine");
+        assert_eq!(words(&schemas(&desired, None)), "mine");
+    }
+
+    #[test]
+    fn chunk_schemas_come_along_with_their_hypertables_and_never_timescaledbs_own() {
+        let hypertable = |name: &str, chunk_schema| Hypertable {
+            name: table(name),
+            chunk_schema: ident(chunk_schema),
+            dimensions: 1,
+            compressed: false,
+        };
+        let hypertables = [
+            hypertable("a.one", "a_more"),
+            hypertable("a.two", "_timescaledb_internal"),
+            hypertable("c.three", "c_chunks"),
+        ];
+        let database = DatabaseSeen {
+            hypertables: hypertables.map(|hypertable| (hypertable.name.clone(), hypertable)).into(),
+            ..DatabaseSeen::default()
+        };
+        let packs = [pack(&["a"], &["a_chunks"]), pack(&["b"], &["b_chunks"])];
+        let published = BTreeSet::from([ident("a")]);
+        assert_eq!(words(&with_chunk_schemas(&published, &packs, Some(&database))), "a a_chunks a_more");
+        assert_eq!(words(&with_chunk_schemas(&published, &packs, None)), "a a_chunks");
+        assert_eq!(words(&with_chunk_schemas(&published, &[], None)), "a");
+    }
+}

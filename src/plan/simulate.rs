@@ -14,8 +14,10 @@ mod sql;
 mod time;
 pub mod world;
 
+pub use convergence::finished;
+pub use events::Event;
+
 use act::Run;
-use events::Event;
 use world::World;
 
 use super::hold::Hold;

@@ -298,3 +298,6 @@ impl Plan {
         self.holds.iter().filter(|hold| hold.reason.is_refusal())
     }
 }
+
+#[cfg(test)]
+mod tests;

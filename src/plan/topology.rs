@@ -90,3 +90,6 @@ pub fn role(seen: &NodeSeen, is_primary: bool) -> Role {
         _ => Role::Unknown,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -81,12 +81,15 @@ impl fmt::Display for Step {
             Self::CreateSlot { node, slot } => write!(f, "create the replication slot {slot} on {node}"),
             Self::DropSlot { node, slot } => write!(f, "drop the replication slot {slot} on {node}"),
             Self::PrepareSubscriber { node } => write!(f, "make {node} ready to subscribe, read-only for applications"),
-            Self::MirrorChunks { node, chunks, .. } => write!(f, "create {} chunks on {node}", chunks.len()),
+            Self::MirrorChunks { node, chunks, .. } => {
+                let plural = if chunks.len() == 1 { "" } else { "s" };
+                write!(f, "create {} chunk{plural} on {node}", chunks.len())
+            }
             Self::Subscribe { node, to } => write!(f, "subscribe {node} to {to}"),
             Self::RefreshSubscription { node } => write!(f, "refresh the subscription of {node}"),
             Self::Unsubscribe { node } => write!(f, "drop the subscription of {node}"),
             Self::EmptyReplica { node, tables } => write!(f, "empty {} on {node}", list(tables)),
-            Self::RemoveAgent => f.write_str("remove the agent that no longer matches"),
+            Self::RemoveAgent => f.write_str("remove the agent's container"),
             Self::CreateAgent { .. } => f.write_str("create the agent"),
             Self::StartAgent => f.write_str("start the agent"),
         }

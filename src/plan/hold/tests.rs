@@ -1,0 +1,124 @@
+//! The list of reasons as people and scripts read it.
+
+use super::*;
+use crate::model::cluster::Mode;
+use crate::model::pack::MigrationId;
+
+fn all() -> Vec<Reason> {
+    let node = || NodeName::new("replica-1").expect("valid");
+    let table = || TableName::new("trading", "orders").expect("valid");
+    let id = |number, what: &str| MigrationId { pack: "trading".into(), number, what: what.into() };
+    let migration = |refusal| Reason::Migration(Box::new(refusal));
+    vec![
+        Reason::Unknown("connection refused".into()),
+        Reason::NotOurs("volume"),
+        Reason::PortTaken(5434, "container postgres".into()),
+        Reason::ImageWithoutPostgres,
+        Reason::ImageWithoutTimescale,
+        Reason::OtherPostgresMajor(16, 17),
+        Reason::OtherTimescale("2.19.3".into(), "2.29.2".into()),
+        Reason::SeatChanged(Seat::Replica(Mode::Logical), Seat::Replica(Mode::Physical)),
+        Reason::SeatChanged(Seat::Primary, Seat::Replica(Mode::Logical)),
+        Reason::PrimaryDataGone(node()),
+        Reason::TwoPrimaries(node()),
+        Reason::NotThePrimary(node()),
+        Reason::InRecovery,
+        Reason::Paused,
+        Reason::AwaitsPrimary,
+        Reason::AwaitsReplica(node()),
+        migration(Refusal::Changed {
+            id: id(2, "market_data"),
+            recorded: "0123456789abcdef".into(),
+            found: "fedcba9876543210".into(),
+        }),
+        migration(Refusal::Missing { id: id(3, "orders") }),
+        migration(Refusal::OutOfOrder { id: id(3, "orders"), after: id(5, "positions") }),
+        Reason::NoReplicaIdentity(table()),
+        Reason::PublishesEverything,
+        Reason::Compressed(table()),
+        Reason::ManyDimensions(table()),
+        Reason::MissingOnReplica(table()),
+        Reason::HoldsRows,
+        Reason::Copying(1),
+        Reason::Copying(12),
+        Reason::CopyFails(12, 3),
+        Reason::SubscriptionDisabled,
+        Reason::NotApplying(3),
+        Reason::SlotLost,
+        Reason::NotStreaming,
+        Reason::NeedsUp,
+    ]
+}
+
+/// A new reason fails to compile here, so that somebody thinks of `all` as well.
+fn is_known(reason: &Reason) {
+    match reason {
+        Reason::Unknown(_)
+        | Reason::NotOurs(_)
+        | Reason::PortTaken(..)
+        | Reason::ImageWithoutPostgres
+        | Reason::ImageWithoutTimescale
+        | Reason::OtherPostgresMajor(..)
+        | Reason::OtherTimescale(..)
+        | Reason::SeatChanged(..)
+        | Reason::PrimaryDataGone(_)
+        | Reason::TwoPrimaries(_)
+        | Reason::NotThePrimary(_)
+        | Reason::InRecovery
+        | Reason::Paused
+        | Reason::AwaitsPrimary
+        | Reason::AwaitsReplica(_)
+        | Reason::Migration(_)
+        | Reason::NoReplicaIdentity(_)
+        | Reason::PublishesEverything
+        | Reason::Compressed(_)
+        | Reason::ManyDimensions(_)
+        | Reason::MissingOnReplica(_)
+        | Reason::HoldsRows
+        | Reason::Copying(_)
+        | Reason::CopyFails(..)
+        | Reason::SubscriptionDisabled
+        | Reason::NotApplying(_)
+        | Reason::SlotLost
+        | Reason::NotStreaming
+        | Reason::NeedsUp => {}
+    }
+}
+
+#[test]
+fn every_reason_says_what_is_and_what_to_do() {
+    let mut text = String::new();
+    for reason in all() {
+        is_known(&reason);
+        let help = reason.help().unwrap_or_else(|| "(passes by itself)".into());
+        let row = [format!("{} ({:?})", reason.label(), reason.weight()), reason.to_string(), help];
+        text.push_str(&row.join("\n    "));
+        text.push('\n');
+    }
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn the_readme_lists_every_reason_under_its_weight() {
+    let readme = include_str!("../../../README.md");
+    let (_, refused) = readme.split_once("**Refused:").expect("the first list");
+    let (refused, held) = refused.split_once("**Held:").expect("the second list");
+    let (held, waiting) = held.split_once("**Waiting:").expect("the third list");
+    let waiting = waiting.split_once("\n## ").map_or(waiting, |(list, _)| list);
+    for reason in all() {
+        let list = match reason.weight() {
+            Weight::Refusal => refused,
+            Weight::Degraded => held,
+            Weight::Waiting => waiting,
+        };
+        assert!(list.contains(&format!("`{}`", reason.label())), "{} is not where it belongs", reason.label());
+    }
+}
+
+#[test]
+fn whoever_has_to_act_is_told_what_to_do() {
+    for reason in all() {
+        assert!(reason.help().is_some() || reason.is_passing(), "{reason}");
+        assert!(!(reason.is_refusal() && reason.is_passing()), "{reason}");
+    }
+}

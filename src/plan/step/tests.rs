@@ -1,0 +1,112 @@
+//! The steps as people and scripts read them.
+
+use std::net::Ipv4Addr;
+
+use super::*;
+use crate::model::chunk::ChunkRange;
+use crate::model::cluster::Mode;
+use crate::plan::hold::Reason;
+
+fn spec() -> NodeSpec {
+    NodeSpec {
+        node: replica(),
+        seat: Seat::Replica(Mode::Logical),
+        port: 5435,
+        bind: Ipv4Addr::LOCALHOST.into(),
+        settings: vec!["work_mem=4MB".into()],
+    }
+}
+
+fn primary() -> NodeName {
+    NodeName::new("primary-1").expect("valid")
+}
+
+fn replica() -> NodeName {
+    NodeName::new("replica-1").expect("valid")
+}
+
+fn table(name: &str) -> TableName {
+    TableName::new("trading", name).expect("valid")
+}
+
+fn all() -> Vec<Step> {
+    let (node, from, slot) = (replica(), primary(), replica().slot());
+    let id = MigrationId { pack: "trading".into(), number: 2, what: "market_data".into() };
+    let schemas = BTreeSet::from([Ident::new("trading").expect("valid")]);
+    let tables: BTreeSet<TableName> = ["a", "b", "c", "d", "e", "f", "g"].map(table).into();
+    let seat = Seat::Replica(Mode::Logical);
+    let chunk = ChunkToMirror {
+        name: table("_hyper_1_1_chunk"),
+        hypertable: table("market_data"),
+        range: ChunkRange { start: "2026-01-01".into(), end: "2026-01-08".into() },
+    };
+    let on_primary = || primary();
+    let of = || node.clone();
+    vec![
+        Step::ProvideImage,
+        Step::ProvideToolImage,
+        Step::CreateSecrets,
+        Step::CreateNetwork,
+        Step::CreateVolume { spec: spec() },
+        Step::CloneStandby { node: of(), from: from.clone() },
+        Step::CreateNode { spec: spec() },
+        Step::GiveSecrets { node: of() },
+        Step::StartNode { node: of() },
+        Step::StopNode { node: of() },
+        Step::RemoveContainer { node: of() },
+        Step::RemoveVolume { node: of() },
+        Step::CreateRoles { node: of() },
+        Step::AlignPasswords { node: of(), from: from.clone() },
+        Step::CreateDatabase { node: of() },
+        Step::InstallCatalog { node: of(), seat },
+        Step::ApplyMigration { node: of(), id, seat },
+        Step::CreatePublication { node: on_primary(), schemas: schemas.clone() },
+        Step::PublishSchemas { node: on_primary(), schemas },
+        Step::PublishTables { node: on_primary(), tables: tables.clone() },
+        Step::CreateSlot { node: on_primary(), slot: slot.clone() },
+        Step::DropSlot { node: on_primary(), slot },
+        Step::PrepareSubscriber { node: of() },
+        Step::MirrorChunks { node: of(), chunks: vec![chunk], stale: BTreeSet::new() },
+        Step::Subscribe { node: of(), to: from },
+        Step::RefreshSubscription { node: of() },
+        Step::Unsubscribe { node: of() },
+        Step::EmptyReplica { node: of(), tables },
+        Step::RemoveAgent,
+        Step::CreateAgent { spec: "0123".into() },
+        Step::StartAgent,
+    ]
+}
+
+#[test]
+fn every_step_has_a_label_of_its_own_and_a_sentence() {
+    let rows: Vec<String> = all().iter().map(|step| format!("{}: {step}", step.label())).collect();
+    insta::assert_snapshot!(rows.join("\n"));
+    let labels: BTreeSet<&str> = all().iter().map(Step::label).collect();
+    assert_eq!(labels.len(), all().len());
+}
+
+#[test]
+fn a_plan_in_json_has_steps_and_holds_and_both_are_empty_when_nothing_is_to_be_done() {
+    let mut plan = Plan::default();
+    let json = serde_json::to_value(&plan).expect("strings and lists");
+    assert_eq!(json, serde_json::json!({"steps": [], "holds": []}));
+    plan.then_side_by_side(vec![vec![Step::CreateNetwork], Vec::new(), vec![Step::StartNode { node: replica() }]]);
+    plan.holds.push(Hold::new("replica-1", Reason::Copying(3)));
+    plan.holds.push(Hold::new("replica-1", Reason::SlotLost));
+    insta::assert_json_snapshot!(plan);
+}
+
+#[test]
+fn every_part_of_a_specification_counts_in_its_digest() {
+    let others = [
+        NodeSpec { node: primary(), ..spec() },
+        NodeSpec { seat: Seat::Primary, ..spec() },
+        NodeSpec { port: 1, ..spec() },
+        NodeSpec { bind: Ipv4Addr::UNSPECIFIED.into(), ..spec() },
+        NodeSpec { settings: Vec::new(), ..spec() },
+    ];
+    assert_eq!(spec().digest(), spec().digest());
+    for other in others {
+        assert_ne!(other.digest(), spec().digest(), "{other:?}");
+    }
+}

@@ -1,0 +1,162 @@
+//! What status says of healthy and of broken clusters.
+
+use super::*;
+use crate::model::lsn::Lsn;
+use crate::model::observed::SenderSeen;
+use crate::plan::simulate::world::node_name;
+use crate::plan::simulate::{Cluster, Event, finished};
+
+/// A primary, a subscriber and a standby, with a chunk each.
+fn healthy() -> Cluster {
+    let mut cluster = finished(&[Mode::Logical, Mode::Physical], &["trading"]);
+    Event::CreateChunk(0).happen(&mut cluster);
+    cluster.converge(crate::plan::simulate::Order::LINEAR).expect("it converges");
+    cluster
+}
+
+fn status_of(cluster: &Cluster, observed: &Observed) -> Status {
+    Status::new(&cluster.desired, observed, cluster.plan_of(observed))
+}
+
+fn status(cluster: &Cluster) -> Status {
+    status_of(cluster, &cluster.observe())
+}
+
+/// Health, then each node's role and state.
+fn summary(status: &Status) -> String {
+    let nodes = status.nodes.iter().map(|node| format!("{} {}", node.role, node.state));
+    std::iter::once(status.health.to_string()).chain(nodes).collect::<Vec<_>>().join(", ")
+}
+
+fn chunks(status: &Status, node: usize) -> Option<Completeness> {
+    status.nodes[node].replication.as_ref().and_then(|replication| replication.chunks)
+}
+
+#[test]
+fn a_healthy_cluster_in_json() {
+    insta::assert_json_snapshot!(status(&healthy()));
+}
+
+#[test]
+fn health_and_roles_follow_what_is_seen() {
+    type Happening = fn(&mut Cluster);
+    let table: [(&str, Happening, &str); 7] = [
+        ("nothing is wrong", |_| {}, "healthy, primary running, subscriber running, standby running"),
+        (
+            "the primary died",
+            |it| Event::Kill(0).happen(it),
+            "down, unknown exited, subscriber running, standby running",
+        ),
+        (
+            "the subscriber died",
+            |it| Event::Kill(1).happen(it),
+            "degraded, primary running, unknown exited, standby running",
+        ),
+        (
+            "the standby is gone",
+            |it| Event::LoseReplica(1).happen(it),
+            "degraded, primary running, subscriber running, unknown absent",
+        ),
+        (
+            "a hand froze it",
+            |it| Event::Pause(2).happen(it),
+            "degraded, primary running, subscriber running, unknown paused",
+        ),
+        (
+            "the standby was promoted",
+            |it| Event::Promote(1, 1).happen(it),
+            "down, unknown running, subscriber running, unknown running",
+        ),
+        (
+            "a chunk is not mirrored yet",
+            |it| Event::CreateChunk(0).happen(it),
+            "degraded, primary running, subscriber running, standby running",
+        ),
+    ];
+    for (case, happen, expected) in table {
+        let mut cluster = healthy();
+        happen(&mut cluster);
+        assert_eq!(summary(&status(&cluster)), expected, "{case}");
+    }
+}
+
+#[test]
+fn nothing_is_there_yet() {
+    let mut cluster = healthy();
+    cluster.world = crate::plan::simulate::world::World::empty();
+    let status = status(&cluster);
+    assert_eq!(summary(&status), "down, unknown absent, unknown absent, unknown absent");
+    assert_eq!((status.primary, status.epoch, status.endpoint), (None, None, Endpoint::default()));
+}
+
+#[test]
+fn reads_go_to_a_replica_that_answers_else_to_the_primary() {
+    let mut cluster = healthy();
+    let endpoint = |cluster: &Cluster| status(cluster).endpoint;
+    let address = |port: u16| Some(format!("127.0.0.1:{port}"));
+    assert_eq!(endpoint(&cluster), Endpoint { read_write: address(5434), read_only: address(5435) });
+    Event::Kill(1).happen(&mut cluster);
+    assert_eq!(endpoint(&cluster).read_only, address(5436));
+    Event::Kill(2).happen(&mut cluster);
+    assert_eq!(endpoint(&cluster).read_only, address(5434));
+    Event::Kill(0).happen(&mut cluster);
+    assert_eq!(endpoint(&cluster), Endpoint::default());
+}
+
+#[test]
+fn a_subscriber_counts_the_chunks_it_lacks() {
+    let mut cluster = healthy();
+    let complete = Completeness { published: 1, ..Completeness::default() };
+    assert_eq!(chunks(&status(&cluster), 1), Some(complete));
+    assert_eq!(chunks(&status(&cluster), 2), None, "a standby has them by construction");
+    Event::CreateChunk(0).happen(&mut cluster);
+    assert_eq!(chunks(&status(&cluster), 1), Some(Completeness { published: 2, unsubscribed: 1, ..complete }));
+    let plan = cluster.plan();
+    cluster.run(&plan, crate::plan::simulate::Order::LINEAR, None, false).expect("a pass");
+    assert_eq!(chunks(&status(&cluster), 1), Some(Completeness { published: 2, not_ready: 1, ..complete }));
+    Event::Kill(0).happen(&mut cluster);
+    assert_eq!(chunks(&status(&cluster), 1), None, "nobody can tell without the primary");
+}
+
+#[test]
+fn lag_is_told_in_bytes_and_seconds_as_far_as_it_is_known() {
+    let cluster = healthy();
+    let mut observed = cluster.observe();
+    let lags = |observed: &Observed| {
+        let status = status_of(&cluster, observed);
+        let lag = |node: &NodeStatus| {
+            let replication = node.replication.as_ref()?;
+            Some((replication.lag_bytes, replication.lag_seconds))
+        };
+        status.nodes.iter().map(lag).collect::<Vec<_>>()
+    };
+    assert_eq!(lags(&observed), [None, Some((Some(0), Some(0.0))), Some((Some(0), Some(0.0)))]);
+
+    let primary = observed.nodes.get_mut(&node_name("primary-1")).and_then(|node| node.server.present_mut());
+    let primary = primary.expect("it runs");
+    primary.lsn = Lsn(350);
+    for sender in primary.senders.values_mut() {
+        *sender = SenderSeen { replayed: Some(Lsn(200)), replay_lag_millis: Some(1500) };
+    }
+    // The slot says 100 and the sender 200; a standby's own position is what it has replayed.
+    assert_eq!(lags(&observed), [None, Some((Some(150), Some(1.5))), Some((Some(250), Some(1.5)))]);
+
+    let primary = observed.nodes.get_mut(&node_name("primary-1")).and_then(|node| node.server.present_mut());
+    let primary = primary.expect("it runs");
+    primary.senders.clear();
+    primary.slots.clear();
+    assert_eq!(lags(&observed), [None, Some((None, None)), Some((Some(250), None))]);
+}
+
+#[test]
+fn an_agent_that_does_not_run_is_told() {
+    let mut cluster = healthy();
+    assert_eq!(status(&cluster).agent, "absent");
+    cluster.agent = Some("agent-0".into());
+    cluster.converge(crate::plan::simulate::Order::LINEAR).expect("it converges");
+    assert_eq!((status(&cluster).agent, status(&cluster).health), ("running", Health::Healthy));
+    Event::KillAgent.happen(&mut cluster);
+    let status = status(&cluster);
+    assert_eq!((status.agent, status.health), ("exited", Health::Degraded));
+    assert!(status.holds.iter().any(|hold| hold.what == "test-agent"));
+}
