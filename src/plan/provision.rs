@@ -135,7 +135,10 @@ pub fn lanes<'a>(
 /// It is meant to be the primary, says so itself, or is a standby that takes writes.
 fn could_be_primary(node: &DesiredNode, seen: &NodeSeen) -> bool {
     let takes_writes = seen.server.present().is_some_and(|server| !server.in_recovery);
-    let is_standby = node.seat == Seat::Replica(Mode::Physical);
+    let standby = Seat::Replica(Mode::Physical);
+    // One that was provisioned as something else is refused for that.
+    let was_standby = seen.volume.present().and_then(|volume| volume.seat).is_none_or(|was| was == standby);
+    let is_standby = node.seat == standby && was_standby;
     node.seat == Seat::Primary || topology::writer_epoch(seen).is_some() || (is_standby && takes_writes)
 }
 
