@@ -30,7 +30,7 @@ pub const POSTGRES_PORT: u16 = 5432;
 
 /// Seconds PostgreSQL gets to shut down cleanly: a checkpoint of several GiB of dirty buffers on a slow disk.
 pub const STOP_PATIENCE_SECS: i32 = 120;
-/// How often Docker asks a node for its health; the seeds' figure.
+/// How often Docker asks a node for its health. Nothing of ours waits for the answer; it is for people and other tools.
 const HEALTH_INTERVAL: Duration = Duration::from_secs(10);
 /// Parallel queries share memory through /dev/shm, and Docker's default of 64 MiB fails them.
 const SHM_BYTES: i64 = 512 * 1024 * 1024;

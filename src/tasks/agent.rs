@@ -12,9 +12,10 @@ use crate::error::in_one_line;
 use crate::execute::{AgentParts, Event, Executor};
 use crate::observe::observe;
 use crate::plan::hold::Hold;
-use crate::plan::{self, Wanted, remit, topology};
+use crate::plan::{self, Wanted, remit};
 use crate::postgres::lock;
 use crate::site::Site;
+use crate::tasks::converge::primary_target;
 
 /// How often the agent looks. A chunk that traffic makes waits at most this long for its mirror.
 const PASS_INTERVAL: Duration = Duration::from_secs(1);
@@ -61,20 +62,12 @@ async fn pass(site: &Site) -> Result<Vec<Hold>, String> {
     if plan.steps().next().is_none() {
         return Ok(plan.holds);
     }
-    let nodes = topology::nodes(&site.desired, &observed);
-    let primary = topology::primary(&nodes, &observed).ok();
-    let is_up = |name| observed.nodes.get(name).is_some_and(|node| node.server.is_present());
-    let primary = nodes.iter().find(|node| Some(&node.name) == primary.as_ref() && is_up(&node.name));
-    // Held to the end of the pass. Without a primary that answers there is nothing to collide on.
-    let _lock = match primary {
-        Some(node) => {
-            let target =
-                site.target(&node.name, node.port, &site.desired.database).map_err(|error| in_one_line(&error))?;
-            match lock::try_lock(&target).await.map_err(|error| in_one_line(&error))? {
-                Some(lock) => Some(lock),
-                None => return Ok(plan.holds),
-            }
-        }
+    // Held to the end of the pass; whoever has it now does what we would.
+    let _lock = match primary_target(site, &observed) {
+        Some(target) => match lock::try_lock(&target).await.map_err(|error| in_one_line(&error))? {
+            Some(lock) => Some(lock),
+            None => return Ok(plan.holds),
+        },
         None => None,
     };
     let listener = |event: Event<'_>| {

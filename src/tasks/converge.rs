@@ -12,6 +12,7 @@ use crate::plan::hold::Hold;
 use crate::plan::step::Plan;
 use crate::plan::{self, Wanted, topology};
 use crate::postgres::lock::{self, ReconcileLock};
+use crate::postgres::session::Target;
 use crate::site::Site;
 
 /// Between two looks while something passes by itself.
@@ -127,13 +128,7 @@ pub async fn execute_once(
 /// Takes the lock on the primary when it can be reached; without it there is nothing to collide on. The flag tells
 /// whether somebody else had it at first.
 async fn lock_primary(site: &Site, observed: &Observed) -> Result<(Option<ReconcileLock>, bool), ConvergeError> {
-    let nodes = topology::nodes(&site.desired, observed);
-    let Ok(primary) = topology::primary(&nodes, observed) else { return Ok((None, false)) };
-    let is_up = observed.nodes.get(&primary).is_some_and(|node| node.server.is_present());
-    let Some(node) = nodes.iter().find(|node| node.name == primary).filter(|_| is_up) else {
-        return Ok((None, false));
-    };
-    let Ok(target) = site.target(&primary, node.port, &site.desired.database) else { return Ok((None, false)) };
+    let Some(target) = primary_target(site, observed) else { return Ok((None, false)) };
     let began = Instant::now();
     let mut waited = false;
     loop {
@@ -148,4 +143,13 @@ async fn lock_primary(site: &Site, observed: &Observed) -> Result<(Option<Reconc
         }
         tokio::time::sleep(BREATH).await;
     }
+}
+
+/// Where the lock is taken: the primary, when it answers. Without one that does there is nothing to collide on.
+pub fn primary_target(site: &Site, observed: &Observed) -> Option<Target> {
+    let nodes = topology::nodes(&site.desired, observed);
+    let primary = topology::primary(&nodes, observed).ok()?;
+    let node = nodes.iter().find(|node| node.name == primary)?;
+    observed.nodes.get(&primary).filter(|seen| seen.server.is_present())?;
+    site.target(&primary, node.port, &site.desired.database).ok()
 }
