@@ -92,35 +92,26 @@ fn is_outdated(there: &ContainerSeen, spec: &NodeSpec, image: Option<&ImageFacts
 }
 
 /// Everything that forbids touching anything, because of this node.
-pub fn refuse_unsafe(
-    node: &DesiredNode,
-    is_primary: bool,
-    seen: &NodeSeen,
-    observed: &Observed,
-    holds: &mut Vec<Hold>,
-) {
-    let mut refuse = |reason| holds.push(Hold::new(node.name.as_str(), reason));
+pub fn refusals(node: &DesiredNode, is_primary: bool, seen: &NodeSeen, observed: &Observed) -> Vec<Reason> {
+    let mut refusals = Vec::new();
     match &seen.volume {
-        Seen::Present(volume) if !volume.ours => refuse(Reason::NotOurs("volume")),
+        Seen::Present(volume) if !volume.ours => refusals.push(Reason::NotOurs("volume")),
         Seen::Present(volume) => {
-            if let Some(reason) = observed.image.present().and_then(|image| volume_mismatch(volume, image)) {
-                refuse(reason);
-            }
+            refusals.extend(observed.image.present().and_then(|image| volume_mismatch(volume, image)));
         }
         Seen::Absent | Seen::Unknown { .. } => {}
     }
     let on_volume = seen.volume.present().filter(|volume| volume.ours).and_then(|volume| volume.seat);
     // A promoted replica says "primary" and keeps the seat it was provisioned for.
     let in_database = topology::seat_row_of_writer(seen).map(|row| row.seat).filter(|_| !is_primary || !claims(seen));
-    if let Some(was) = [on_volume, in_database].into_iter().flatten().find(|was| *was != node.seat) {
-        refuse(Reason::SeatChanged(was, node.seat));
-    }
+    let was = [on_volume, in_database].into_iter().flatten().find(|was| *was != node.seat);
+    refusals.extend(was.map(|was| Reason::SeatChanged(was, node.seat)));
     if seen.container.present().is_some_and(|container| !container.ours) {
-        refuse(Reason::NotOurs("container"));
+        refusals.push(Reason::NotOurs("container"));
     }
-    if let Some(holder) = observed.taken_ports.get(&node.port) {
-        refuse(Reason::PortTaken(node.port, holder.clone()));
-    }
+    let holder = observed.taken_ports.get(&node.port);
+    refusals.extend(holder.map(|holder| Reason::PortTaken(node.port, holder.clone())));
+    refusals
 }
 
 fn claims(seen: &NodeSeen) -> bool {

@@ -82,7 +82,13 @@ pub fn lanes<'a>(
             holds.push(Hold::new(node.name.as_str(), Reason::NotThePrimary(primary.clone())));
             continue;
         }
-        container::refuse_unsafe(node, is_primary, seen, observed, holds);
+        let refusals = container::refusals(node, is_primary, seen, observed);
+        let is_refused = !refusals.is_empty();
+        holds.extend(refusals.into_iter().map(|reason| Hold::new(node.name.as_str(), reason)));
+        if is_refused && !is_primary {
+            // What it lacks as what it is not would only mislead.
+            continue;
+        }
         let (mut lane, mut inside) = container::steps(wanted, node, seen, observed, holds);
         if node.seat == Seat::Replica(Mode::Physical) && !is_primary {
             // A standby's rows, roles and schema come with the WAL; only its container is ours to make.
@@ -132,7 +138,7 @@ pub fn lanes<'a>(
     out
 }
 
-/// It is meant to be the primary, says so itself, or is a standby that takes writes.
+/// It is meant to be the primary, says so itself, or was made a standby and takes writes.
 fn could_be_primary(node: &DesiredNode, seen: &NodeSeen) -> bool {
     let takes_writes = seen.server.present().is_some_and(|server| !server.in_recovery);
     let standby = Seat::Replica(Mode::Physical);

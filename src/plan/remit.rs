@@ -63,3 +63,38 @@ const fn is_in_remit(step: &Step) -> bool {
             | Step::RefreshSubscription { .. }
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn start(name: &str) -> Step {
+        Step::StartNode { node: crate::plan::simulate::world::node_name(name) }
+    }
+
+    #[test]
+    fn only_missing_passwords_keep_the_agent_from_every_node() {
+        for (step, may_start) in [(Step::ProvideImage, true), (Step::CreateNetwork, true), (Step::CreateSecrets, false)]
+        {
+            let mut plan = Plan::default();
+            plan.then(vec![step.clone()]);
+            plan.then_side_by_side(vec![vec![start("a")], vec![start("b")]]);
+            let kept = agent(plan);
+            assert_eq!(kept.steps().count(), if may_start { 2 } else { 0 }, "{step}");
+            let held: Vec<&str> = kept.holds.iter().map(|hold| hold.what.as_str()).collect();
+            assert_eq!(held, if may_start { vec![step.label()] } else { vec![step.label(), "a", "b"] });
+        }
+    }
+
+    #[test]
+    fn a_node_is_left_alone_after_its_first_step_outside_the_remit() {
+        let node = || crate::plan::simulate::world::node_name("a");
+        let mut plan = Plan::default();
+        let remove = Step::RemoveContainer { node: node() };
+        plan.then_side_by_side(vec![vec![start("a"), remove, start("a")], vec![start("b")]]);
+        plan.then(vec![Step::RefreshSubscription { node: node() }]);
+        let kept = agent(plan);
+        assert_eq!(kept.steps().cloned().collect::<Vec<_>>(), [start("a"), start("b")]);
+        assert_eq!(kept.holds, [Hold::new("a", Reason::NeedsUp)]);
+    }
+}

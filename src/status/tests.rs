@@ -40,7 +40,7 @@ fn a_healthy_cluster_in_json() {
 #[test]
 fn health_and_roles_follow_what_is_seen() {
     type Happening = fn(&mut Cluster);
-    let table: [(&str, Happening, &str); 7] = [
+    let table: [(&str, Happening, &str); 8] = [
         ("nothing is wrong", |_| {}, "healthy, primary running, subscriber running, standby running"),
         (
             "the primary died",
@@ -66,6 +66,11 @@ fn health_and_roles_follow_what_is_seen() {
             "the standby was promoted",
             |it| Event::Promote(1, 1).happen(it),
             "down, unknown running, subscriber running, unknown running",
+        ),
+        (
+            "something is still to be done",
+            |it| Event::ChangeSetting(9).happen(it),
+            "degraded, primary running, subscriber running, standby running",
         ),
         (
             "a chunk is not mirrored yet",

@@ -79,9 +79,6 @@ impl Subscriber<'_> {
                 Some(_) => Reason::Unknown("a schema is published that was not looked at on this node".into()),
             });
         }
-        if ours.subscription.is_none() && absent.is_out_of_sight {
-            return;
-        }
         let mirror = chunks::mirror(theirs, ours, held);
         if !mirror.chunks.is_empty() {
             lanes.on_replica.push(Step::MirrorChunks {

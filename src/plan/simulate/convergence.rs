@@ -81,6 +81,7 @@ fn assert_complete(cluster: &Cluster, theirs: &Database, ours: &Database) {
         assert_eq!(ours.rows(relation), theirs.rows(relation), "rows of {relation}");
     }
     assert!(subscription.is_applying);
+    assert_eq!(subscription.publication, cluster.desired.publication.name);
 }
 
 /// Lets everything happen; no step may fail on the way.

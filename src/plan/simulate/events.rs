@@ -37,6 +37,8 @@ pub enum Event {
     LosePrimary,
     /// Somebody else's things have our names.
     Foreign(Foreign),
+    /// The configuration asks for the other kind of replica.
+    ChangeMode(usize),
     /// A standby is made writable by hand, at this epoch.
     Promote(usize, u64),
     TableWithoutKey,
@@ -172,6 +174,13 @@ impl Event {
                 cluster.world.volumes.remove(&primary);
             }
             Self::Foreign(what) => what.appear(cluster),
+            Self::ChangeMode(which) => {
+                let replicas = &mut cluster.desired.nodes[1..];
+                if let Some(number) = which.checked_rem(replicas.len()) {
+                    let is_logical = replicas[number].seat == Seat::Replica(Mode::Logical);
+                    replicas[number].seat = Seat::Replica(if is_logical { Mode::Physical } else { Mode::Logical });
+                }
+            }
             Self::Promote(which, epoch) => {
                 if let Some(server) = replica(cluster, *which).and_then(|node| cluster.world.data_mut(&node))
                     && server.standby_of.take().is_some()

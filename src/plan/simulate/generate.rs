@@ -180,6 +180,7 @@ pub fn any_danger() -> impl Strategy<Value = Event> {
     ];
     prop_oneof![
         Just(Event::LosePrimary),
+        index().prop_map(Event::ChangeMode),
         foreign.prop_map(Event::Foreign),
         (index(), 0..3_u64).prop_map(|(which, epoch)| Event::Promote(which, epoch)),
     ]

@@ -95,6 +95,10 @@ proptest! {
         live(&mut cluster, &life).map_err(TestCaseError::fail)?;
         finish(&mut cluster, Order::LINEAR).map_err(TestCaseError::fail)?;
         let Some(node) = replica(&cluster, which) else { return Ok(()) };
+        // Something must be there to lose or to double.
+        Event::CreateChunk(which).happen(&mut cluster);
+        Event::Write(which).happen(&mut cluster);
+        finish(&mut cluster, Order::LINEAR).map_err(TestCaseError::fail)?;
         match wrong {
             0 => Event::DropSlot(which).happen(&mut cluster),
             1 => Event::LoseSlot(which).happen(&mut cluster),
@@ -113,6 +117,22 @@ fn lose_rows(cluster: &mut Cluster, node: &NodeName) {
     if let Some(database) = cluster.world.database_mut(node).filter(|_| !standby) {
         database.rows.values_mut().for_each(|rows| *rows = 0);
     }
+}
+
+#[test]
+fn a_replica_with_rows_and_no_subscription_is_not_subscribed_but_named() {
+    let mut cluster = finished(&[Mode::Logical], &["trading"]);
+    let node = node_name("replica-1");
+    Event::CreateChunk(0).happen(&mut cluster);
+    finish(&mut cluster, Order::LINEAR).expect("it converges");
+    let plan = resync_plan(&cluster, &node);
+    cluster.run(&plan, Order::LINEAR, Some(1), false).expect("it is unsubscribed");
+    let plan = cluster.plan();
+    assert!(plan.stages.is_empty(), "{plan:#?}");
+    assert_eq!(plan.holds, [Hold::new("replica-1", Reason::HoldsRows)]);
+    let rest = resync_plan(&cluster, &node);
+    cluster.run(&rest, Order::LINEAR, None, false).expect("it is emptied");
+    finish(&mut cluster, Order::LINEAR).expect("and copied afresh");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::model::cluster::{Mode, Seat};
 use crate::model::names::NodeName;
 use crate::model::observed::{Observed, RunState};
 use crate::model::seen::Seen;
-use crate::plan::hold::Reason;
+use crate::plan::hold::{Hold, Reason};
 use crate::plan::provision::SUPERUSER;
 use crate::plan::step::{Plan, Step, Subject};
 use crate::plan::{remit, topology};
@@ -149,13 +149,19 @@ fn assert_blind_is_careful(full: &Plan, plan: &Plan, blind: Blind, node: &NodeNa
     for step in plan.steps().filter(|step| !is_refused && !may_differ(step)) {
         assert!(full.steps().any(|known| known == step), "{step} only because the {blind:?} of {node} is unknown");
     }
-    let absent = |plan: &Plan| {
-        plan.holds.iter().filter(|hold| matches!(hold.reason, Reason::MissingOnReplica(_))).cloned().collect::<Vec<_>>()
-    };
     assert!(
-        is_refused || is_host || absent(plan).iter().all(|hold| absent(full).contains(hold)),
+        is_refused || is_host || is_subset(&absent(plan), &absent(full)),
         "missing only because {blind:?} is unknown"
     );
+}
+
+/// Tables that are said to be missing on a replica.
+fn absent(plan: &Plan) -> Vec<&Hold> {
+    plan.holds.iter().filter(|hold| matches!(hold.reason, Reason::MissingOnReplica(_))).collect()
+}
+
+fn is_subset(some: &[&Hold], all: &[&Hold]) -> bool {
+    some.iter().all(|hold| all.contains(hold))
 }
 
 /// Roles and slots are the server's, not the database's.
@@ -204,6 +210,9 @@ proptest! {
             let agents = cluster.agents_plan();
             assert_safe(&cluster, &observed, &agents);
             assert_in_remit(&agents, &remit::agent(agents.clone()));
+            let is_compared = full.refusals().next().is_none()
+                && !full.steps().any(|step| matches!(step, Step::ApplyMigration { .. }));
+            assert!(!is_compared || is_subset(&absent(&agents), &absent(&full)), "the agent misses what is there");
             let node = which.get(&cluster.desired.nodes).name.clone();
             let half_seen = blinded(&observed, blind, &node);
             let nodes = topology::nodes(&cluster.desired, &observed);
@@ -306,6 +315,34 @@ fn a_primary_in_recovery_is_not_written_to() {
 }
 
 #[test]
+fn a_replica_does_not_change_its_kind() {
+    for mode in [Mode::Logical, Mode::Physical] {
+        for is_stopped in [false, true] {
+            let mut cluster = finished(&[mode], &["trading"]);
+            Event::ChangeMode(0).happen(&mut cluster);
+            if is_stopped {
+                cluster.world.process_ends(&replica(1));
+            }
+            let plan = cluster.plan();
+            assert!(plan.stages.is_empty(), "{plan:#?}");
+            let wanted = cluster.desired.nodes[1].seat;
+            assert_eq!(plan.holds, [Hold::new("replica-1", Reason::SeatChanged(Seat::Replica(mode), wanted))]);
+        }
+    }
+}
+
+#[test]
+fn a_standby_that_takes_writes_is_left_alone_even_if_it_does_not_say_what_it_is() {
+    let mut cluster = finished(&[Mode::Physical], &["trading"]);
+    Event::Promote(0, 0).happen(&mut cluster);
+    Event::ChangeSetting(9).happen(&mut cluster);
+    let silent = blinded(&cluster.observe(), Blind::Database, &replica(1));
+    let plan = cluster.plan_of(&silent);
+    assert!(!plan.steps().any(|step| is_about(step, &replica(1))), "{plan:#?}");
+    assert!(plan.holds.iter().any(|hold| matches!(hold.reason, Reason::NotThePrimary(_))), "{:?}", plan.holds);
+}
+
+#[test]
 fn what_is_not_ours_forbids_everything() {
     let all = [Foreign::Volume(0), Foreign::Volume(1), Foreign::Container(0), Foreign::Container(1), Foreign::Network];
     for foreign in all {
@@ -330,5 +367,52 @@ fn a_replica_is_not_rebuilt_while_docker_is_at_it() {
         let container = cluster.world.containers.get_mut(&replica(1)).expect("it is there");
         container.seen.state = state;
         assert!(!cluster.plan().steps().any(|step| is_about(step, &replica(1))), "{state:?}");
+    }
+}
+
+/// Kills a first run before the step of this label, and lets the agent look at what is there.
+fn agent_after_a_run_killed_before(label: &str) -> Plan {
+    let packs = super::generate::full_packs("trading").into_iter().collect();
+    let mut cluster = super::generate::cluster(&[Mode::Logical], packs);
+    let plan = cluster.plan();
+    let cut = plan.steps().position(|step| step.label() == label).expect("a first run has it");
+    cluster.run(&plan, super::Order::LINEAR, Some(cut), false).expect("steps of a fresh plan succeed");
+    cluster.agents_plan()
+}
+
+#[test]
+fn an_agent_that_knows_no_packs_calls_nothing_missing_that_it_did_not_look_for() {
+    for (killed_before, what) in [("create_publication", "data_pub"), ("subscribe", "replica-1")] {
+        let plan = agent_after_a_run_killed_before(killed_before);
+        assert!(absent(&plan).is_empty(), "{plan:#?}");
+        assert!(plan.holds.iter().any(|hold| hold.what == what && hold.reason == Reason::NeedsUp), "{:?}", plan.holds);
+    }
+}
+
+#[test]
+fn a_table_that_a_planned_migration_makes_is_not_missing() {
+    let mut cluster = finished(&[Mode::Logical], &["metering"]);
+    let mut pack = cluster.packs[0].clone();
+    pack.migrations[1].id.number = 3;
+    pack.migrations[1].sql = "table metering.more".into();
+    cluster.packs[0].migrations.push(pack.migrations.remove(1));
+    // Killed on the way: the primary has the migration, and the replica's record of it was lost.
+    cluster.converge(super::Order::LINEAR).expect("it converges");
+    let database = cluster.world.database_mut(&replica(1)).expect("it runs");
+    database.migrations.retain(|row| row.id.number != 3);
+    database.tables.remove(&super::world::table("metering.more"));
+    let plan = cluster.plan();
+    assert!(plan.steps().any(|step| step.label() == "apply_migration") && plan.holds.is_empty(), "{plan:#?}");
+}
+
+#[test]
+fn a_slot_that_cannot_serve_a_new_standby_is_made_anew() {
+    for is_logical in [true, false] {
+        let mut cluster = finished(&[Mode::Physical], &["trading"]);
+        Event::LoseReplica(0).happen(&mut cluster);
+        let primary = cluster.desired.preferred_primary().name.clone();
+        let slot = super::world::Slot { is_logical, lost: !is_logical };
+        cluster.world.data_mut(&primary).expect("it runs").slots.insert(replica(1).slot(), slot);
+        super::convergence::finish(&mut cluster, super::Order::LINEAR).expect("it is cloned");
     }
 }
