@@ -3,6 +3,7 @@
 //! Out: an [`Observed`] in which what could not be read is `Unknown`. Changes nothing but the cached password file.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 
@@ -20,6 +21,13 @@ use crate::plan::image::{ImagePlan, decide};
 use crate::plan::{chunks, scope, topology};
 use crate::postgres::look::{self, Interest};
 use crate::site::{Reach, ReachError, Site};
+
+/// The process through which Docker publishes a port.
+const DOCKER_PROXY: &str = "docker-proxy";
+
+/// Between two looks at a port that such a process holds on nobody's behalf, and how many there are: two seconds in all.
+const PROXY_PAUSE: Duration = Duration::from_millis(100);
+const PROXY_LOOKS: usize = 20;
 
 /// Docker itself could not be looked at, so nothing else could.
 #[derive(Debug, thiserror::Error)]
@@ -79,7 +87,7 @@ pub async fn observe(site: &Site, packs: Option<&[Pack]>) -> Result<Observed, Ob
     }
     read_missing_ranges(site, &nodes, &mut observed).await;
     if site.reach == Reach::Published {
-        observed.taken_ports = taken_ports(site, &nodes, &observed, &host);
+        observed.taken_ports = settled_ports(site, &nodes, host).await?;
     }
     Ok(observed)
 }
@@ -228,13 +236,29 @@ async fn read_missing_ranges(site: &Site, nodes: &[DesiredNode], observed: &mut 
     }
 }
 
+/// The same once Docker is done: its proxy holds a port for a moment before its container is listed as running, and for
+/// a moment after it ended.
+async fn settled_ports(
+    site: &Site,
+    nodes: &[DesiredNode],
+    host: HostLook,
+) -> Result<BTreeMap<u16, String>, ObserveError> {
+    let mut taken = taken_ports(site, nodes, &host);
+    for _ in 0..PROXY_LOOKS {
+        if !taken.values().any(|holder| holder.contains(DOCKER_PROXY)) {
+            break;
+        }
+        tokio::time::sleep(PROXY_PAUSE).await;
+        taken = taken_ports(site, nodes, &site.engine.look(&site.desired.cluster).await?);
+    }
+    Ok(taken)
+}
+
 /// Ports that nodes are about to need and that somebody else holds.
-fn taken_ports(site: &Site, nodes: &[DesiredNode], observed: &Observed, host: &HostLook) -> BTreeMap<u16, String> {
+fn taken_ports(site: &Site, nodes: &[DesiredNode], host: &HostLook) -> BTreeMap<u16, String> {
     let needs_port = |node: &&DesiredNode| {
-        let container = observed.nodes.get(&node.name).and_then(|seen| seen.container.present());
         let look = host.containers.get(&site.desired.cluster.container(&node.name));
-        let has_it = look.is_some_and(|look| look.holds(site.desired.bind, node.port));
-        !container.is_some_and(|container| container.ours && container.state.is_running() && has_it)
+        !look.is_some_and(|look| look.seen.ours && look.holds(site.desired.bind, node.port))
     };
     nodes
         .iter()
