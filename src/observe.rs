@@ -116,7 +116,7 @@ async fn recover_from_volumes(site: &Site, observed: &Observed) -> Result<Seen<(
         return Ok(Seen::unknown("they are on the volumes, and the image to read those with is not here yet"));
     };
     for name in owners {
-        let helper = format!("{}-passwords", cluster.container(name));
+        let helper = format!("{}.passwords", cluster.container(name));
         let body = crate::docker::spec::helper(cluster, name, &image.id, "true");
         site.engine.create_container(&helper, body).await?;
         let found = site.secrets(std::slice::from_ref(&helper)).await;

@@ -94,7 +94,7 @@ impl Executor<'_> {
     pub(super) async fn clone_standby(&self, node: &NodeName, from: &NodeName) -> Result<(), Cause> {
         let cluster = &self.site.desired.cluster;
         let engine = &self.site.engine;
-        let helper = format!("{}-clone", cluster.container(node));
+        let helper = format!("{}.clone", cluster.container(node));
         let script = clone_script(&cluster.container(from), node);
         // One left over by an interrupted run did not finish.
         engine.discard_container(&helper).await?;
