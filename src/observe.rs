@@ -210,22 +210,12 @@ async fn server(site: &Site, node: &DesiredNode, observed: &Observed, schemas: &
 /// Ranges are read only for chunks that some replica lacks: there are few of those, and many chunks.
 async fn read_missing_ranges(site: &Site, nodes: &[DesiredNode], observed: &mut Observed) {
     let Ok(primary) = topology::primary(nodes, observed) else { return };
-    let database =
-        |observed: &Observed, name: &NodeName| observed.nodes.get(name)?.server.present()?.database.present().cloned();
-    let Some(theirs) = database(observed, &primary) else { return };
-    let lacking: BTreeSet<_> = nodes
-        .iter()
-        .filter(|node| node.name != primary)
-        .filter_map(|node| observed.nodes.get(&node.name)?.server.present())
-        .filter(|server| !server.in_recovery)
-        .filter_map(|server| server.database.present())
-        .flat_map(|ours| chunks::lacking(&theirs, ours).map(|(name, _)| name))
-        .collect();
+    let lacking = chunks::lacking_somewhere(nodes, &primary, observed);
     if lacking.is_empty() {
         return;
     }
     let Some(port) = nodes.iter().find(|node| node.name == primary).map(|node| node.port) else { return };
-    let lacking: Vec<_> = lacking.into_iter().collect();
+    let lacking: Vec<_> = lacking.iter().collect();
     let ranges = match site.session(&primary, port).await {
         Ok(session) => look::ranges(&session, &lacking).await.unwrap_or_default(),
         Err(_) => BTreeMap::new(),

@@ -9,8 +9,9 @@ use serde::Serialize;
 use super::hold::Reason;
 use super::scope;
 use crate::model::chunk::ChunkToMirror;
-use crate::model::names::TableName;
-use crate::model::observed::{DatabaseSeen, PublicationSeen};
+use crate::model::desired::DesiredNode;
+use crate::model::names::{NodeName, TableName};
+use crate::model::observed::{DatabaseSeen, Observed, PublicationSeen};
 
 /// Chunks a subscriber is to get.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -55,6 +56,20 @@ pub fn lacking<'a>(
     ours: &'a DatabaseSeen,
 ) -> impl Iterator<Item = (&'a TableName, &'a TableName)> {
     theirs.chunks.iter().filter(|(name, _)| !ours.chunks.contains_key(*name))
+}
+
+/// Chunks of the primary that some logical replica lacks: those whose ranges are worth reading.
+pub fn lacking_somewhere(nodes: &[DesiredNode], primary: &NodeName, observed: &Observed) -> BTreeSet<TableName> {
+    let server = |name: &NodeName| observed.nodes.get(name)?.server.present();
+    let Some(theirs) = server(primary).and_then(|server| server.database.present()) else { return BTreeSet::new() };
+    nodes
+        .iter()
+        .filter(|node| node.name != *primary)
+        .filter_map(|node| server(&node.name))
+        .filter(|server| !server.in_recovery)
+        .filter_map(|server| server.database.present())
+        .flat_map(|ours| lacking(theirs, ours).map(|(name, _)| name.clone()))
+        .collect()
 }
 
 /// Chunks that the publication does not cover, by schema or by name.

@@ -208,16 +208,7 @@ impl Look<'_> {
 /// Ranges are read for chunks that some logical replica lacks, and for no other.
 fn read_missing_ranges(world: &World, nodes: &[crate::model::desired::DesiredNode], observed: &mut Observed) {
     let Ok(primary) = topology::primary(nodes, observed) else { return };
-    let database = |name: &NodeName| observed.nodes.get(name)?.server.present()?.database.present();
-    let Some(theirs) = database(&primary) else { return };
-    let lacking: BTreeSet<_> = nodes
-        .iter()
-        .filter(|node| node.name != primary)
-        .filter_map(|node| observed.nodes.get(&node.name)?.server.present())
-        .filter(|server| !server.in_recovery)
-        .filter_map(|server| server.database.present())
-        .flat_map(|ours| chunks::lacking(theirs, ours).map(|(name, _)| name.clone()))
-        .collect();
+    let lacking = chunks::lacking_somewhere(nodes, &primary, observed);
     let Some(all) = world.database(&primary) else { return };
     let ranges = lacking.into_iter().filter_map(|name| Some((name.clone(), all.chunks.get(&name)?.range.clone())));
     let ranges = ranges.collect();
