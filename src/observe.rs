@@ -18,7 +18,7 @@ use crate::model::observed::{ImageFacts, NodeSeen, Observed, RunState, ServerSee
 use crate::model::pack::Pack;
 use crate::model::seen::Seen;
 use crate::plan::image::{ImagePlan, decide};
-use crate::plan::{chunks, scope, topology};
+use crate::plan::{scope, topology};
 use crate::postgres::look::{self, Interest};
 use crate::site::{Reach, ReachError, Site};
 
@@ -85,7 +85,6 @@ pub async fn observe(site: &Site, packs: Option<&[Pack]>) -> Result<Observed, Ob
     for (node, server) in nodes.iter().zip(servers) {
         observed.nodes.entry(node.name.clone()).or_default().server = server;
     }
-    read_missing_ranges(site, &nodes, &mut observed).await;
     if site.reach == Reach::Published {
         observed.taken_ports = settled_ports(site, &nodes, host).await?;
     }
@@ -205,25 +204,6 @@ async fn server(site: &Site, node: &DesiredNode, observed: &Observed, schemas: &
         }
     }
     Seen::unknown("the connection breaks off each time")
-}
-
-/// Ranges are read only for chunks that some replica lacks: there are few of those, and many chunks.
-async fn read_missing_ranges(site: &Site, nodes: &[DesiredNode], observed: &mut Observed) {
-    let Ok(primary) = topology::primary(nodes, observed) else { return };
-    let lacking = chunks::lacking_somewhere(nodes, &primary, observed);
-    if lacking.is_empty() {
-        return;
-    }
-    let Some(port) = nodes.iter().find(|node| node.name == primary).map(|node| node.port) else { return };
-    let lacking: Vec<_> = lacking.iter().collect();
-    let ranges = match site.session(&primary, port).await {
-        Ok(session) => look::ranges(&session, &lacking).await.unwrap_or_default(),
-        Err(_) => BTreeMap::new(),
-    };
-    let server = observed.nodes.get_mut(&primary).and_then(|node| node.server.present_mut());
-    if let Some(database) = server.and_then(|server| server.database.present_mut()) {
-        database.ranges = ranges;
-    }
 }
 
 /// The same once Docker is done: its proxy holds a port for a moment before its container is listed as running, and for

@@ -4,6 +4,7 @@
 //! random number, and nothing is decided on a fact that is unknown.
 
 pub mod chunks;
+pub mod columns;
 pub mod container;
 pub mod doctor;
 pub mod hold;
@@ -60,6 +61,11 @@ pub fn plan(wanted: &Wanted<'_>, observed: &Observed) -> Plan {
     if observed.secrets.is_unknown() {
         // Without passwords no node can be made or asked.
         plan.then(host);
+    } else if let Some(upgrades) = provision::catalog_upgrades(&nodes, observed) {
+        // What this program asks of a database is not there yet, so nothing else is known of it.
+        let agent = agent_steps(wanted, observed, &mut plan.holds);
+        plan.then(agent.remove);
+        plan.then_side_by_side(upgrades);
     } else {
         let lanes = provision::lanes(wanted, &nodes, &primary, observed, &mut plan.holds);
         let replication = replication::stages(wanted, &nodes, &primary, observed, &lanes, &mut plan.holds);
@@ -74,6 +80,7 @@ pub fn plan(wanted: &Wanted<'_>, observed: &Observed) -> Plan {
         plan.then(primary_migrations);
         plan.then(replication.on_primary);
         plan.then_side_by_side(replication.on_replicas);
+        plan.then(replication.ahead);
         plan.then(agent.start);
     }
     if plan.refusals().next().is_some() {

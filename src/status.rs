@@ -90,7 +90,7 @@ pub struct ReplicationStatus {
 impl Status {
     /// Puts together what an observation says, and the plan made from it: what is still to be done or held is not healthy.
     pub fn new(desired: &Desired, observed: &Observed, plan: Plan) -> Self {
-        let is_settled = plan.is_empty();
+        let is_settled = plan.is_settled();
         let mut holds = plan.holds;
         let nodes = topology::nodes(desired, observed);
         let primary = topology::primary(&nodes, observed).ok();

@@ -1,30 +1,26 @@
--- One row of JSON: everything `DatabaseSeen` holds, except ranges of chunks. Needs TimescaleDB and hypertide's schema.
+-- One row of JSON: everything `DatabaseSeen` holds, except the lists of chunks.sql. Needs TimescaleDB and hypertide's schema.
 -- $1 text    name of the cluster's publication
 -- $2 text    name of this node's subscription
 -- $3 text[]  schemas that are replicated, whether a publication exists yet or not
 with publication as (
   select oid, pubname, puballtables from pg_publication where pubname = $1
+), subscription as (
+  select * from pg_subscription
+  where subname = $2 and subdbid = (select oid from pg_database where datname = current_database())
 ), scope as (
   -- What is published from here or subscribed to, and what the configuration says is to be.
   select n.oid, n.nspname from pg_namespace n
-  where n.nspname !~ '^_timescaledb|^pg_|^information_schema$'
+  where n.nspname !~ '^_timescaledb|^pg_|^information_schema$|^hypertide$'
     and (n.nspname = any ($3::text[])
       or n.oid in (select pnnspid from pg_publication_namespace where pnpubid in (select oid from publication))
       or n.oid in (select c.relnamespace from pg_subscription_rel r join pg_class c on c.oid = r.srrelid))
 ), hypertable as (
-  select c.oid as relid, n.nspname as schema_name, c.relname as table_name,
-         h.associated_schema_name as chunk_schema, h.num_dimensions as dimensions,
+  select h.id, c.oid as relid, n.nspname as schema_name, c.relname as table_name,
+         h.associated_schema_name as chunk_schema,
          exists (select from _timescaledb_catalog.compression_settings s where s.relid = c.oid) as compressed
   from _timescaledb_catalog.hypertable h
   join scope n on n.nspname = h.schema_name
   join pg_class c on c.relnamespace = n.oid and c.relname = h.table_name
-), chunk as (
-  select c.oid as relid, n.nspname as schema_name, c.relname as table_name,
-         h.schema_name as root_schema, h.table_name as root_table
-  from hypertable h
-  join pg_inherits i on i.inhparent = h.relid
-  join pg_class c on c.oid = i.inhrelid
-  join pg_namespace n on n.oid = c.relnamespace
 ), plain as (
   select c.oid as relid, n.nspname as schema_name, c.relname as table_name,
          c.relreplident = 'f'
@@ -34,7 +30,15 @@ with publication as (
   from pg_class c
   join scope n on n.oid = c.relnamespace
   where c.relkind in ('r', 'p') and c.relpersistence = 'p'
-    and not exists (select from chunk where chunk.relid = c.oid)
+    and not exists (select from pg_inherits i where i.inhrelid = c.oid and i.inhparent in (select relid from hypertable))
+    and not exists (select from hypertide.retired_chunk r
+                    where r.schema_name = n.nspname and r.table_name = c.relname)
+), slot as (
+  -- A subscription streams under its slot's name, a standby under its node's.
+  select s.slot_name, greatest(s.confirmed_flush_lsn, w.replay_lsn, case when w.pid is null then s.restart_lsn end) as done
+  from pg_replication_slots s left join pg_stat_replication w on w.pid = s.active_pid
+), roots as (
+  select coalesce(array_agg(relid order by relid), '{}') as oids from hypertable
 )
 select json_build_object(
   'extension', (select extversion from pg_extension where extname = 'timescaledb'),
@@ -52,28 +56,56 @@ select json_build_object(
   -- A table that never had a row, or was truncated, has no size. The primary is not asked: its tables may be locked.
   'holds_rows', case
     when (select seat from hypertide.node) is distinct from 'logical' then false
-    when exists (select from pg_subscription where subname = $2
-                 and subdbid = (select oid from pg_database where datname = current_database())) then false
+    when exists (select from subscription) then false
     else exists (select from plain where pg_relation_size(relid) > 0)
-      or exists (select from chunk where pg_relation_size(relid) > 0)
+      or exists (select from pg_inherits where inhparent in (select relid from hypertable) and pg_relation_size(inhrelid) > 0)
   end,
   'publication', (
     select json_build_object(
       'all_tables', p.puballtables,
       'schemas', (select coalesce(json_agg(n.nspname), '[]') from pg_publication_namespace pn
-                  join pg_namespace n on n.oid = pn.pnnspid where pn.pnpubid = p.oid),
-      'members', (select coalesce(json_agg(json_build_array(n.nspname, c.relname)), '[]')
-                  from pg_get_publication_tables(p.pubname) g
-                  join pg_class c on c.oid = g.relid join pg_namespace n on n.oid = c.relnamespace))
+                  join pg_namespace n on n.oid = pn.pnnspid where pn.pnpubid = p.oid))
     from publication p),
-  'tables', (select coalesce(json_agg(json_build_array(schema_name, table_name, has_identity)), '[]') from plain),
+  'tables', (
+    select coalesce(json_agg(json_build_object(
+      'schema', p.schema_name, 'table', p.table_name, 'has_identity', p.has_identity,
+      'is_guarded', (select count(*) = 2 from pg_trigger t
+                     where t.tgrelid = p.relid and t.tgenabled = 'O'
+                       and t.tgname in ('!hypertide_read_only', '!hypertide_read_only_row')),
+      'columns', (select coalesce(json_agg(json_build_array(
+                           a.attname, format_type(a.atttypid, a.atttypmod),
+                           a.attnotnull and not a.atthasdef and a.attidentity = '', a.attgenerated <> '')), '[]')
+                  from pg_attribute a where a.attrelid = p.relid and a.attnum > 0 and not a.attisdropped))), '[]')
+    from plain p),
   'hypertables', (
     select coalesce(json_agg(json_build_object(
-      'schema', schema_name, 'table', table_name, 'chunk_schema', chunk_schema,
-      'dimensions', dimensions, 'compressed', compressed)), '[]')
-    from hypertable),
-  'chunks', (
-    select coalesce(json_agg(json_build_array(schema_name, table_name, root_schema, root_table)), '[]') from chunk),
+      'schema', h.schema_name, 'table', h.table_name, 'chunk_schema', h.chunk_schema, 'compressed', h.compressed,
+      'now', hypertide.now_in(h.relid),
+      'dimensions', (select json_agg(json_build_object(
+                       'column', d.column_name, 'column_type', d.column_type::text,
+                       'interval', d.interval_length, 'partitions', d.num_slices) order by d.id)
+                     from _timescaledb_catalog.dimension d where d.hypertable_id = h.id))), '[]')
+    from hypertable h),
+  'retired', (select coalesce(json_agg(json_build_array(schema_name, table_name, lsn)), '[]') from hypertide.retired_chunk),
+  'auto_publication', nullif(current_setting('timescaledb.enable_chunk_auto_publication', true), '')::bool,
+  'risky_settings', (
+    select coalesce(json_agg(name), '[]') from pg_settings
+    where (name in ('timescaledb.enable_delete_after_compression', 'timescaledb.enable_direct_compress_insert',
+                    'timescaledb.enable_direct_compress_copy') and setting = 'on')
+      or (name = 'timescaledb.compress_truncate_behaviour' and setting <> 'truncate_only' and source <> 'default')),
+  'jobs', (
+    select coalesce(json_agg(json_build_array(format('%s [%s]', j.application_name, j.job_id), h.schema_name, h.table_name)), '[]')
+    from timescaledb_information.jobs j
+    join hypertable h on h.schema_name = j.hypertable_schema and h.table_name = j.hypertable_name
+    where j.scheduled),
+  'behind_millis', (
+    select coalesce(json_object_agg(slot_name, millis), '{}') from (
+      select s.slot_name, (extract(epoch from clock_timestamp() - coalesce(
+          (select max(b.beat) from hypertide.heartbeat b where b.lsn <= s.done),
+          -- Older than all we have: at least as long as that.
+          (select min(b.beat) from hypertide.heartbeat b))) * 1000)::bigint as millis
+      from slot s where not pg_is_in_recovery()) m
+    where millis is not null),
   'subscription', (
     select json_build_object(
       'enabled', s.subenabled,
@@ -84,10 +116,9 @@ select json_build_object(
         select w.latest_end_lsn from pg_stat_subscription w
         where w.subid = s.oid and w.relid is null and w.pid is not null limit 1),
       'apply_errors', (select apply_error_count from pg_stat_subscription_stats where subid = s.oid),
-      'sync_errors', (select sync_error_count from pg_stat_subscription_stats where subid = s.oid),
-      'tables', (
-        select coalesce(json_agg(json_build_array(n.nspname, c.relname, r.srsubstate)), '[]')
-        from pg_subscription_rel r join pg_class c on c.oid = r.srrelid join pg_namespace n on n.oid = c.relnamespace
-        where r.srsubid = s.oid))
-    from pg_subscription s where s.subname = $2 and s.subdbid = (select oid from pg_database where datname = current_database()))
+      'sync_errors', (select sync_error_count from pg_stat_subscription_stats where subid = s.oid))
+    from subscription s),
+  'roots', (select oids::int8[] from roots),
+  'digest', hypertide.chunks_digest((select oids from roots), $1, $2),
+  'lsn', case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_insert_lsn() end
 )::text

@@ -3,6 +3,14 @@ create extension if not exists timescaledb;
 create extension if not exists pg_stat_statements;
 create schema if not exists hypertide;
 
+-- What version 1 had.
+drop function if exists hypertide.make_chunk(regclass, text, text, name, name, text[]);
+do $$ begin
+  if to_regprocedure('hypertide.swallow_row()') is not null and to_regclass('hypertide.retired_chunk') is null then
+    drop function hypertide.swallow_row() cascade;
+  end if;
+end $$;
+
 create table if not exists hypertide.catalog (
   version      int primary key,
   installed_at timestamptz not null default now()
@@ -35,99 +43,24 @@ language sql set search_path = pg_catalog as $$
   where (select last_value < 1000000000 from _timescaledb_catalog.chunk_id_seq)
 $$;
 
--- While `hypertide.making_chunk` is on, an insert makes its chunk and stores nothing. The apply worker never fires it,
--- since triggers of origin type do not fire there.
-create or replace function hypertide.swallow_row() returns trigger
-language plpgsql set search_path = pg_catalog as $$
-begin
-  if current_setting('hypertide.making_chunk', true) = 'on' then
-    return null;
-  end if;
-  return new;
-end
-$$;
+-- Chunks that the publisher dropped and this subscriber dropped after it. An empty table stands in each one's place, so that
+-- changes that are still on their way find a target and are skipped; it goes once everything before `lsn` is applied.
+create table if not exists hypertide.retired_chunk (
+  schema_name name   not null,
+  table_name  name   not null,
+  lsn         pg_lsn not null,
+  primary key (schema_name, table_name)
+);
+comment on table hypertide.retired_chunk is 'Dropped chunks whose place is kept until the publisher''s log is applied up to lsn.';
 
--- Makes an empty chunk of exactly this range and name. Does nothing when a chunk of that name is there already.
--- `stale` are chunks the publisher dropped; those that overlap the range are dropped here too, or they would be in the way.
--- Works in both editions: TimescaleDB's own create_chunk() is refused under the Apache licence.
-create or replace function hypertide.make_chunk(
-  root regclass, wanted_start text, wanted_end text, wanted_schema name, wanted_name name, stale text[]
-) returns void
-language plpgsql set search_path = pg_catalog, public set timezone = 'UTC' set default_transaction_read_only = off as $$
-declare
-  dimension record;
-  newest    oid;
-  made      record;
-  wanted_interval interval;
-  stale_chunk text;
-  is_in_the_way bool;
-begin
-  if to_regclass(format('%I.%I', wanted_schema, wanted_name)) is not null then
-    return;
-  end if;
-  if not exists (select from pg_trigger where tgrelid = root and tgname = '!hypertide_swallow_row') then
-    -- Row triggers fire in the order of their names, and this one must be first.
-    execute format('create trigger "!hypertide_swallow_row" before insert on %s
-                    for each row execute function hypertide.swallow_row()', root);
-  end if;
-
-  select d.column_name, d.column_type::text as column_type, d.time_interval, d.integer_interval into strict dimension
-  from timescaledb_information.dimensions d
-  where format('%I.%I', d.hypertable_schema, d.hypertable_name)::regclass = root and d.dimension_number = 1;
-
-  -- The publisher's interval may have changed over time; the chunk has the one it was made with.
-  if dimension.integer_interval is not null then
-    perform set_chunk_time_interval(root, wanted_end::bigint - wanted_start::bigint);
-  else
-    wanted_interval := wanted_end::timestamptz - wanted_start::timestamptz;
-    if wanted_interval <> dimension.time_interval then
-      perform set_chunk_time_interval(root, wanted_interval);
-    end if;
-  end if;
-
-  foreach stale_chunk in array stale loop
-    -- Literals of both kinds of dimension compare as what they are only once they are told apart.
-    if dimension.integer_interval is null then
-      select c.range_start < wanted_end::timestamptz and c.range_end > wanted_start::timestamptz into is_in_the_way
-      from timescaledb_information.chunks c
-      where format('%I.%I', c.chunk_schema, c.chunk_name)::regclass = to_regclass(stale_chunk);
-    else
-      select c.range_start_integer < wanted_end::bigint and c.range_end_integer > wanted_start::bigint into is_in_the_way
-      from timescaledb_information.chunks c
-      where format('%I.%I', c.chunk_schema, c.chunk_name)::regclass = to_regclass(stale_chunk);
-    end if;
-    if is_in_the_way then
-      perform _timescaledb_functions.drop_chunk(to_regclass(stale_chunk));
-    end if;
-  end loop;
-
-  select max(inhrelid) into newest from pg_inherits where inhparent = root;
-  perform set_config('hypertide.making_chunk', 'on', true);
-  execute format('insert into %s (%I) values (%L::%s)', root, dimension.column_name, wanted_start, dimension.column_type);
-  perform set_config('hypertide.making_chunk', 'off', true);
-
-  select c.oid::regclass as rel, n.nspname, c.relname into made
-  from pg_inherits i join pg_class c on c.oid = i.inhrelid join pg_namespace n on n.oid = c.relnamespace
-  where i.inhparent = root and i.inhrelid > coalesce(newest, 0) order by i.inhrelid desc limit 1;
-  if made is null then
-    raise exception 'another chunk of % already covers %', root, wanted_start
-      using hint = 'Resync the replica: its chunks do not match the publisher''s.';
-  end if;
-  if not exists (
-    select from timescaledb_information.chunks c
-    where c.chunk_schema = made.nspname and c.chunk_name = made.relname
-      and coalesce(c.range_start_integer::text, c.range_start::text) = wanted_start
-      and coalesce(c.range_end_integer::text, c.range_end::text) = wanted_end)
-  then
-    raise exception 'the chunk of % that begins at % would not have the publisher''s range', root, wanted_start
-      using hint = 'Resync the replica: its chunks do not match the publisher''s.';
-  end if;
-  execute format('alter table %s rename to %I', made.rel, wanted_name);
-  if made.nspname <> wanted_schema then
-    execute format('alter table %I.%I set schema %I', made.nspname, wanted_name, wanted_schema);
-  end if;
-end
-$$;
+-- Where the publisher's log was at which time: one row for each second of the last hour. A subscriber that has confirmed
+-- a position has everything that was committed before that time. Unlogged: it must not make the log grow.
+create unlogged table if not exists hypertide.heartbeat (
+  place int primary key,
+  beat  timestamptz not null,
+  lsn   pg_lsn not null
+);
+comment on table hypertide.heartbeat is 'Written by the agent on the primary each second; turns positions in the log into times.';
 
 -- What the login roles may do in one schema. On a subscriber nobody but the apply worker writes.
 create or replace function hypertide.grant_access(schema_name name, writable bool) returns void
@@ -150,4 +83,4 @@ begin
 end
 $$;
 
-insert into hypertide.catalog (version) values (1) on conflict do nothing;
+insert into hypertide.catalog (version) values (2) on conflict do nothing;

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use super::{Cause, Executor};
 use crate::docker::spec;
-use crate::model::chunk::ChunkToMirror;
+use crate::model::chunk::{ChunkToMirror, Hypertable};
 use crate::model::cluster::{Mode, Seat};
 use crate::model::names::{Ident, NodeName, TableName};
 use crate::model::pack::MigrationId;
+use crate::plan::chunks::ahead::ChunkAhead;
 use crate::plan::provision::{ROLES, SUPERUSER};
 use crate::plan::scope;
 use crate::postgres::session::Session;
@@ -87,13 +88,35 @@ impl Executor<'_> {
         Ok(setup::prepare_subscriber(&*self.session(node).await?, &self.site.desired.database).await?)
     }
 
-    pub(super) async fn mirror_chunks(
+    pub(super) async fn guard_tables(&self, node: &NodeName, tables: &BTreeSet<TableName>) -> Result<(), Cause> {
+        Ok(setup::guard_tables(&*self.session(node).await?, tables).await?)
+    }
+
+    pub(super) async fn mirror_chunks(&self, node: &NodeName, chunks: &[ChunkToMirror]) -> Result<(), Cause> {
+        Ok(setup::make_chunks(&*self.session(node).await?, chunks).await?)
+    }
+
+    pub(super) async fn align_partitioning(&self, node: &NodeName, hypertables: &[Hypertable]) -> Result<(), Cause> {
+        Ok(setup::align_partitioning(&*self.session(node).await?, hypertables).await?)
+    }
+
+    /// The publisher is asked again, under the lock: a chunk may have been made and mirrored since the plan was made.
+    pub(super) async fn retire_chunks(
         &self,
         node: &NodeName,
-        chunks: &[ChunkToMirror],
-        stale: &BTreeSet<TableName>,
+        from: &NodeName,
+        chunks: &BTreeSet<TableName>,
     ) -> Result<(), Cause> {
-        Ok(setup::make_chunks(&*self.session(node).await?, chunks, stale).await?)
+        let (gone, lsn) = setup::gone(&*self.session(from).await?, chunks).await?;
+        Ok(setup::retire_chunks(&*self.session(node).await?, &gone, lsn).await?)
+    }
+
+    pub(super) async fn forget_retired(&self, node: &NodeName, chunks: &BTreeSet<TableName>) -> Result<(), Cause> {
+        Ok(setup::forget_retired(&*self.session(node).await?, chunks).await?)
+    }
+
+    pub(super) async fn make_chunks_ahead(&self, node: &NodeName, chunks: &[ChunkAhead]) -> Result<(), Cause> {
+        Ok(setup::make_chunks_ahead(&mut self.own_session(node).await?, chunks).await?)
     }
 
     pub(super) async fn subscribe(&self, node: &NodeName, to: &NodeName) -> Result<(), Cause> {

@@ -5,25 +5,65 @@ use serde::Serialize;
 use super::names::{Ident, TableName};
 
 /// A hypertable.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hypertable {
     /// The root table.
     pub name: TableName,
     /// The schema its chunks are made in (`associated_schema_name`).
     pub chunk_schema: Ident,
-    /// How many dimensions it is partitioned by; 1 is time only.
-    pub dimensions: u16,
+    /// How it is partitioned, in the order in which the dimensions were added; the first is time.
+    pub dimensions: Vec<Dimension>,
     /// Compression or columnstore is enabled on it.
     pub compressed: bool,
+    /// The present moment in the first dimension; `None` when it has no notion of now (integers without a function for it).
+    pub now: Option<i64>,
 }
 
-/// The stretch of the time dimension a chunk holds, as literals of the dimension's type in UTC; the end is exclusive.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ChunkRange {
+/// One way a hypertable is partitioned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dimension {
+    /// The column.
+    pub column: Ident,
+    /// Its type, as PostgreSQL writes it.
+    pub column_type: String,
+    /// By ranges or by hash.
+    pub partitioning: Partitioning,
+}
+
+/// How new chunks divide a dimension. Both numbers may change over time; chunks keep what they were made with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Partitioning {
+    /// Chunks of this length in the dimension's own unit: microseconds for times and dates, else the number itself.
+    Range {
+        /// Never 0.
+        interval: i64,
+    },
+    /// By hash, into this many slices.
+    Hash {
+        /// Never 0.
+        partitions: u16,
+    },
+}
+
+/// The stretch of one dimension that a chunk holds, in TimescaleDB's own unit; `end` is exclusive. A slice without an end
+/// has `i64::MIN` or `i64::MAX` there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Slice {
     /// First value in the chunk.
-    pub start: String,
+    pub start: i64,
     /// First value after the chunk.
-    pub end: String,
+    pub end: i64,
+}
+
+/// A chunk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chunk {
+    /// The hypertable it belongs to.
+    pub hypertable: TableName,
+    /// One for each dimension, in the same order.
+    pub slices: Vec<Slice>,
+    /// Its rows, or some of them, are compressed.
+    pub compressed: bool,
 }
 
 /// A chunk that a subscriber must have, exactly as the publisher has it.
@@ -33,6 +73,29 @@ pub struct ChunkToMirror {
     pub name: TableName,
     /// The hypertable it belongs to.
     pub hypertable: TableName,
-    /// Where it begins and ends.
-    pub range: ChunkRange,
+    /// What it holds.
+    pub slices: Vec<Slice>,
+}
+
+impl Slice {
+    /// It holds this value.
+    pub const fn holds(self, value: i64) -> bool {
+        self.start <= value && value < self.end
+    }
+
+    const fn overlaps(self, other: Self) -> bool {
+        self.start < other.end && other.start < self.end
+    }
+}
+
+impl Chunk {
+    /// It holds the point with these coordinates.
+    pub fn holds(&self, point: &[i64]) -> bool {
+        self.slices.len() == point.len() && self.slices.iter().zip(point).all(|(slice, value)| slice.holds(*value))
+    }
+
+    /// Both could hold the same row.
+    pub fn overlaps(&self, slices: &[Slice]) -> bool {
+        self.slices.len() == slices.len() && self.slices.iter().zip(slices).all(|(ours, other)| ours.overlaps(*other))
+    }
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::chunk::{ChunkRange, Hypertable};
+use super::chunk::{Chunk, Hypertable};
 use super::cluster::{Edition, Seat};
 use super::lsn::Lsn;
 use super::names::{Ident, NodeName, TableName};
@@ -188,12 +188,31 @@ pub struct DatabaseSeen {
     pub tables: BTreeMap<TableName, TableSeen>,
     /// Hypertables of the published schemas.
     pub hypertables: BTreeMap<TableName, Hypertable>,
-    /// Their chunks, with the hypertable each belongs to.
-    pub chunks: BTreeMap<TableName, TableName>,
-    /// Ranges of those chunks that some subscriber lacks.
-    pub ranges: BTreeMap<TableName, ChunkRange>,
+    /// Their chunks.
+    pub chunks: BTreeMap<TableName, Chunk>,
+    /// Where the server's log was when the chunks were read, or later: every chunk that is not among them was gone by then.
+    pub lsn: Lsn,
+    /// A subscriber: chunks that the publisher dropped, whose place is kept until it has applied the publisher's log up to
+    /// this position.
+    pub retired: BTreeMap<TableName, Lsn>,
+    /// New chunks of a published hypertable are published by TimescaleDB itself
+    /// (`timescaledb.enable_chunk_auto_publication`); `None` where it cannot do that.
+    pub auto_publication: Option<bool>,
+    /// Jobs that TimescaleDB runs on these hypertables by itself, by name, with the hypertable.
+    pub jobs: BTreeMap<String, TableName>,
+    /// Settings that are on and that make logical replication lose rows.
+    pub risky_settings: BTreeSet<String>,
+    /// How long each slot's consumer is behind at most, in milliseconds, by what the agent wrote down each second.
+    pub behind_millis: BTreeMap<Ident, u64>,
     /// The node's subscription to the primary.
     pub subscription: Option<SubscriptionSeen>,
+}
+
+impl DatabaseSeen {
+    /// It has a table, a hypertable or a chunk of this name.
+    pub fn has(&self, name: &TableName) -> bool {
+        self.tables.contains_key(name) || self.chunks.contains_key(name)
+    }
 }
 
 /// The row of `hypertide.node`.
@@ -208,10 +227,25 @@ pub struct SeatRow {
 }
 
 /// A table that a publication may cover.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TableSeen {
     /// It has a primary key or another replica identity, so updates and deletes can be published.
     pub has_identity: bool,
+    /// A subscriber: the triggers that refuse writes are in force on it.
+    pub is_guarded: bool,
+    /// Its columns.
+    pub columns: BTreeMap<Ident, ColumnSeen>,
+}
+
+/// A column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ColumnSeen {
+    /// Its type, as PostgreSQL writes it.
+    pub column_type: String,
+    /// A row must bring a value for it: NOT NULL, without a default.
+    pub is_required: bool,
+    /// Computed from other columns, so never replicated.
+    pub is_generated: bool,
 }
 
 /// A publication.
@@ -221,7 +255,7 @@ pub struct PublicationSeen {
     pub all_tables: bool,
     /// Schemas published as a whole.
     pub schemas: BTreeSet<Ident>,
-    /// Every relation it publishes, however it came to be a member.
+    /// Tables that are members by their own name.
     pub members: BTreeSet<TableName>,
 }
 

@@ -8,8 +8,8 @@ use serde::Serialize;
 use serde::ser::{SerializeStruct, Serializer};
 
 use super::migrations::Refusal;
-use crate::model::cluster::Seat;
-use crate::model::names::{NodeName, TableName};
+use crate::model::cluster::{Edition, Seat};
+use crate::model::names::{Ident, NodeName, TableName};
 
 /// A wanted step that is not taken now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,8 +61,28 @@ pub enum Reason {
     PublishesEverything,
     /// A mirrored hypertable has compression enabled.
     Compressed(TableName),
-    /// A mirrored hypertable has a second dimension.
-    ManyDimensions(TableName),
+    /// A chunk of a mirrored hypertable is compressed.
+    CompressedChunk(TableName),
+    /// A schema of TimescaleDB's or hypertide's own is published.
+    PublishesCatalog(Ident),
+    /// A setting is on under which logical replication loses rows.
+    RiskySetting(String),
+    /// The servers run different versions of TimescaleDB (the primary's, this one's).
+    VersionsDiffer(String, String),
+    /// The servers run under different licences (the primary's, this one's).
+    EditionsDiffer(Edition, Edition),
+    /// A hypertable is partitioned by other columns than on the primary, or is none here.
+    DimensionsDiffer(TableName),
+    /// A column is not as on the primary; says how.
+    ColumnsDiffer(TableName, String),
+    /// TimescaleDB runs a job on a mirrored hypertable of the replica.
+    JobOnReplica(String, TableName),
+    /// Another table has the name of a chunk of the primary.
+    NameClash(TableName),
+    /// A chunk does not hold what the primary's chunk of that name, or of that place, holds.
+    ChunkDiffers(TableName),
+    /// A chunk was dropped on the primary while it was being copied, and another one needs its place.
+    DroppedWhileCopying(TableName),
     /// A published table does not exist on the replica.
     MissingOnReplica(TableName),
     /// It holds rows and does not subscribe, so a first copy would double them.
@@ -117,7 +137,17 @@ impl Reason {
             Self::NoReplicaIdentity(_) => "no_replica_identity",
             Self::PublishesEverything => "publishes_all_tables",
             Self::Compressed(_) => "compressed_hypertable",
-            Self::ManyDimensions(_) => "many_dimensions",
+            Self::CompressedChunk(_) => "compressed_chunk",
+            Self::PublishesCatalog(_) => "publishes_catalog",
+            Self::RiskySetting(_) => "risky_setting",
+            Self::VersionsDiffer(..) => "versions_differ",
+            Self::EditionsDiffer(..) => "editions_differ",
+            Self::DimensionsDiffer(_) => "dimensions_differ",
+            Self::ColumnsDiffer(..) => "columns_differ",
+            Self::JobOnReplica(..) => "job_on_replica",
+            Self::NameClash(_) => "name_clash",
+            Self::ChunkDiffers(_) => "chunk_differs",
+            Self::DroppedWhileCopying(_) => "dropped_while_copying",
             Self::MissingOnReplica(_) => "table_missing_on_replica",
             Self::HoldsRows => "holds_rows",
             Self::Copying(_) => "copying",
@@ -145,7 +175,17 @@ impl Reason {
             | Self::NoReplicaIdentity(_)
             | Self::PublishesEverything
             | Self::Compressed(_)
-            | Self::ManyDimensions(_)
+            | Self::CompressedChunk(_)
+            | Self::PublishesCatalog(_)
+            | Self::RiskySetting(_)
+            | Self::VersionsDiffer(..)
+            | Self::EditionsDiffer(..)
+            | Self::DimensionsDiffer(_)
+            | Self::ColumnsDiffer(..)
+            | Self::JobOnReplica(..)
+            | Self::NameClash(_)
+            | Self::ChunkDiffers(_)
+            | Self::DroppedWhileCopying(_)
             | Self::MissingOnReplica(_)
             | Self::HoldsRows
             | Self::SubscriptionDisabled
@@ -218,7 +258,40 @@ impl Reason {
                  the replicas that subscribed to it"
                     .into()
             },
-            Self::Compressed(_) | Self::ManyDimensions(_) => {
+            Self::CompressedChunk(chunk) => format!(
+                "`SELECT decompress_chunk('{chunk}')` on that node and switch compression of its hypertable off, then \
+                 `hypertide replication resync` the replica; or replicate physically"
+            ),
+            Self::PublishesCatalog(schema) => format!(
+                "`ALTER PUBLICATION … DROP TABLES IN SCHEMA {}`; chunks in it are published one by one",
+                schema.quoted()
+            ),
+            Self::RiskySetting(name) => format!("`ALTER SYSTEM RESET {name}` and reload, or replicate physically"),
+            Self::VersionsDiffer(primary, _) => {
+                format!("`ALTER EXTENSION timescaledb UPDATE TO '{primary}'` on this node, with an image that has it")
+            }
+            Self::EditionsDiffer(primary, _) => format!(
+                "set `timescaledb.license` to {} on both, or replicate physically",
+                match primary {
+                    Edition::Apache => "apache",
+                    Edition::Community => "timescale",
+                }
+            ),
+            Self::DimensionsDiffer(table) => {
+                format!("make {table} on the replica as it is on the primary (a migration does both sides), then resync it")
+            }
+            Self::ColumnsDiffer(table, _) => {
+                format!("alter {table} on the replica to match the primary; a migration does both sides in the safe order")
+            }
+            Self::JobOnReplica(job, _) => {
+                let id = job.rsplit_once('[').map_or("…", |(_, id)| id.trim_end_matches(']'));
+                format!("`SELECT alter_job({id}, scheduled => false)` on this node; the primary's job does the work")
+            }
+            Self::NameClash(table) => format!("rename or drop {table} on this node; then the chunk is made"),
+            Self::ChunkDiffers(_) | Self::DroppedWhileCopying(_) => {
+                "`hypertide replication resync` the node: its chunks are made afresh".into()
+            }
+            Self::Compressed(_) => {
                 "replicate physically, which copies every chunk exactly: `hypertide replica add NODE --mode physical`, \
                  then `hypertide replica remove` the logical one"
                     .into()
@@ -271,7 +344,27 @@ impl fmt::Display for Reason {
             Self::Compressed(table) => {
                 write!(f, "{table} has compression enabled, which logical replication would lose rows over")
             }
-            Self::ManyDimensions(table) => write!(f, "{table} has more than one dimension, which is not mirrored yet"),
+            Self::CompressedChunk(chunk) => {
+                write!(f, "chunk {chunk} is compressed, and logical replication loses rows of compressed chunks")
+            }
+            Self::PublishesCatalog(schema) => {
+                write!(f, "the publication covers schema {schema}, whose rows describe one node only")
+            }
+            Self::RiskySetting(name) => write!(f, "{name} is on, under which logical replication loses rows silently"),
+            Self::VersionsDiffer(primary, here) => {
+                write!(f, "runs TimescaleDB {here}, the primary {primary}")
+            }
+            Self::EditionsDiffer(primary, here) => {
+                write!(f, "runs TimescaleDB's {here} edition, the primary the {primary} edition")
+            }
+            Self::DimensionsDiffer(table) => write!(f, "{table} is not partitioned as it is on the primary"),
+            Self::ColumnsDiffer(table, how) => write!(f, "{table} differs from the primary's: {how}"),
+            Self::JobOnReplica(job, table) => write!(f, "the job {job} works on {table}, which mirrors the primary's"),
+            Self::NameClash(table) => write!(f, "{table} is a chunk on the primary and something else here"),
+            Self::ChunkDiffers(chunk) => write!(f, "chunk {chunk} does not hold the same stretch as the primary's"),
+            Self::DroppedWhileCopying(chunk) => {
+                write!(f, "chunk {chunk} was dropped on the primary while it was being copied, and its place is needed")
+            }
             Self::MissingOnReplica(table) => {
                 write!(f, "{table} is published and does not exist here, so nothing new can be subscribed to")
             }

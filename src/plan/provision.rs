@@ -17,7 +17,7 @@ use crate::model::pack::{Applied, MigrationId};
 use crate::model::seen::Seen;
 
 /// Version of hypertide's own schema in a database; raise it with every change of `sql/setup/catalog.sql`.
-pub const CATALOG_VERSION: u32 = 1;
+pub const CATALOG_VERSION: u32 = 2;
 
 /// Login roles of every cluster: streaming and table copies, applications, people who read, and monitoring.
 pub const ROLES: [&str; 4] = ["replicator", "app", "reader", "monitor"];
@@ -184,6 +184,21 @@ fn server(node: &DesiredNode, inside: Inside<'_>) -> Vec<Step> {
         steps.push(Step::InstallCatalog { node: name.clone(), seat: node.seat });
     }
     steps
+}
+
+/// One lane per node whose database has hypertide's schema in an older version; `None` when there is none.
+pub fn catalog_upgrades(nodes: &[DesiredNode], observed: &Observed) -> Option<Vec<Vec<Step>>> {
+    let lanes: Vec<Vec<Step>> = nodes
+        .iter()
+        .filter(|node| {
+            let server = observed.nodes.get(&node.name).and_then(|seen| seen.server.present());
+            let server = server.filter(|server| !server.in_recovery);
+            let catalog = server.and_then(|server| server.database.present()?.catalog);
+            catalog.is_some_and(|version| version < CATALOG_VERSION)
+        })
+        .map(|node| vec![Step::InstallCatalog { node: node.name.clone(), seat: node.seat }])
+        .collect();
+    (!lanes.is_empty()).then_some(lanes)
 }
 
 /// The extension, hypertide's schema in the version of this program, and the row that says what the node is.

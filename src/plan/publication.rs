@@ -74,7 +74,7 @@ fn with_chunks(
     node: NodeName,
     database: Option<&DatabaseSeen>,
 ) -> Publication {
-    let uncovered = mirrorable(database, chunks::unpublished(database, &after));
+    let uncovered = chunks::unpublished(database, &after);
     if !uncovered.is_empty() {
         after.members.extend(uncovered.iter().cloned());
         steps.push(Step::PublishTables { node, tables: uncovered });
@@ -89,19 +89,19 @@ fn is_postponed(pack: &Pack, postponed: &[MigrationId]) -> bool {
 /// What would be published and must not be as it is.
 fn objections(database: Option<&DatabaseSeen>) -> Vec<Reason> {
     let Some(database) = database else { return Vec::new() };
-    let publishes_everything = database.publication.as_ref().is_some_and(|publication| publication.all_tables);
-    let of_hypertables = database.hypertables.values().flat_map(|hypertable| {
-        let name = &hypertable.name;
-        [
-            hypertable.compressed.then(|| Reason::Compressed(name.clone())),
-            (hypertable.dimensions > 1).then(|| Reason::ManyDimensions(name.clone())),
-        ]
+    let publication = database.publication.iter();
+    let of_publication = publication.flat_map(|publication| {
+        let catalog = publication.schemas.iter().filter(|schema| scope::is_of_one_node(schema));
+        let everything = publication.all_tables.then_some(Reason::PublishesEverything);
+        everything.into_iter().chain(catalog.cloned().map(Reason::PublishesCatalog))
     });
-    publishes_everything
-        .then_some(Reason::PublishesEverything)
-        .into_iter()
+    let compressed = database.hypertables.values().filter(|hypertable| hypertable.compressed);
+    let compressed_chunks = chunks::compressed(database);
+    of_publication
         .chain(without_identity(Some(database)).cloned().map(Reason::NoReplicaIdentity))
-        .chain(of_hypertables.flatten())
+        .chain(compressed.map(|hypertable| Reason::Compressed(hypertable.name.clone())))
+        .chain(compressed_chunks.map(|name| Reason::CompressedChunk(name.clone())))
+        .chain(database.risky_settings.iter().cloned().map(Reason::RiskySetting))
         .collect()
 }
 
@@ -110,18 +110,10 @@ fn without_identity(database: Option<&DatabaseSeen>) -> impl Iterator<Item = &Ta
     tables.filter(|(_, seen)| !seen.has_identity).map(|(table, _)| table)
 }
 
-/// Chunks that a subscriber can be given. Publishing another one would keep every subscriber from refreshing at all.
-fn mirrorable(database: Option<&DatabaseSeen>, chunks: BTreeSet<TableName>) -> BTreeSet<TableName> {
-    let is_mirrorable = |chunk: &TableName| {
-        let hypertable = database.and_then(|database| database.hypertables.get(database.chunks.get(chunk)?));
-        hypertable.is_some_and(|hypertable| hypertable.dimensions == 1)
-    };
-    chunks.into_iter().filter(is_mirrorable).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::chunk::Chunk;
     use crate::model::cluster::Mode;
     use crate::model::observed::TableSeen;
     use crate::plan::simulate::world::{ident, table};
@@ -173,7 +165,8 @@ mod tests {
         let (cluster, mut database) = published(&["trading", "metering"]);
         database.publication = None;
         let chunk = table("_timescaledb_internal._hyper_1_1_chunk");
-        database.chunks.insert(chunk.clone(), table("metering.readings"));
+        let hypertable = table("metering.readings");
+        database.chunks.insert(chunk.clone(), Chunk { hypertable, slices: Vec::new(), compressed: false });
         let (publication, reasons) = planned(&cluster, true, &database, &[]);
         assert_eq!((labels(&publication).as_str(), reasons.as_str()), ("create_publication publish_tables", ""));
         assert!(publication.after.is_some_and(|after| after.members.contains(&chunk)));
@@ -199,7 +192,7 @@ mod tests {
     #[test]
     fn a_table_without_identity_keeps_its_schema_unpublished() {
         let (mut cluster, mut database) = published(&["trading"]);
-        database.tables.insert(table("billing.loose"), TableSeen { has_identity: false });
+        database.tables.insert(table("billing.loose"), TableSeen::default());
         cluster.desired.publication.schemas = Some(["trading", "billing"].map(ident).to_vec());
         let (publication, reasons) = planned(&cluster, true, &database, &[]);
         assert_eq!((labels(&publication).as_str(), reasons.as_str()), ("", "no_replica_identity"));
@@ -215,16 +208,5 @@ mod tests {
         let (publication, reasons) = planned(&cluster, true, &database, &[]);
         assert_eq!((labels(&publication).as_str(), reasons.as_str()), ("", "publishes_all_tables"));
         assert_eq!(publication.after, None);
-    }
-
-    #[test]
-    fn chunks_that_cannot_be_mirrored_are_not_published() {
-        let (cluster, mut database) = published(&["metering"]);
-        let root = table("metering.readings");
-        database.chunks.insert(table("_timescaledb_internal._hyper_1_1_chunk"), root.clone());
-        assert_eq!(labels(&planned(&cluster, true, &database, &[]).0), "publish_tables");
-        database.hypertables.get_mut(&root).expect("it is there").dimensions = 2;
-        let (publication, reasons) = planned(&cluster, true, &database, &[]);
-        assert_eq!((labels(&publication).as_str(), reasons.as_str()), ("", "many_dimensions"));
     }
 }

@@ -59,7 +59,12 @@ const fn is_in_remit(step: &Step) -> bool {
             | Step::AlignPasswords { .. }
             | Step::PublishTables { .. }
             | Step::PrepareSubscriber { .. }
+            | Step::AlignPartitioning { .. }
+            | Step::RetireChunks { .. }
             | Step::MirrorChunks { .. }
+            | Step::ForgetRetired { .. }
+            | Step::MakeChunksAhead { .. }
+            | Step::GuardTables { .. }
             | Step::RefreshSubscription { .. }
     )
 }

@@ -9,13 +9,17 @@ use super::container::Inside;
 use super::hold::{Hold, Reason};
 use super::provision::{NOTHING_SEEN, Provisioned};
 use super::step::Step;
-use super::{Wanted, publication};
+use super::{Wanted, chunks, publication};
 use crate::model::cluster::{Mode, Seat};
 use crate::model::desired::DesiredNode;
 use crate::model::names::NodeName;
 use crate::model::observed::{DatabaseSeen, Observed, ServerSeen};
 use crate::model::seen::Seen;
 use subscriber::Subscriber;
+
+/// How many intervals ahead of now chunks are made: enough for rows that come in the order of time, and for a night without an
+/// agent where chunks hold a day or more.
+const CHUNKS_AHEAD: u32 = 2;
 
 /// Replication steps, in the order of stages.
 #[derive(Debug, Default)]
@@ -24,6 +28,8 @@ pub struct Stages {
     pub on_primary: Vec<Step>,
     /// One lane per replica.
     pub on_replicas: Vec<Vec<Step>>,
+    /// On the primary: chunks no replica may meet before they can be mirrored, so the next pass does that.
+    pub ahead: Vec<Step>,
 }
 
 /// What one replica needs.
@@ -85,6 +91,11 @@ pub fn stages(
     if replicas(Mode::Logical).next().is_some() {
         let publication = publication::plan(wanted, primary, source.database, &provisioned.postponed, holds);
         out.on_primary.extend(publication.steps);
+        let ahead = source.database.filter(|_| !provisioned.migrating.contains(primary));
+        let ahead = ahead.map(|database| chunks::ahead::lacking(database, CHUNKS_AHEAD)).unwrap_or_default();
+        if !ahead.is_empty() {
+            out.ahead.push(Step::MakeChunksAhead { node: primary.clone(), chunks: ahead });
+        }
         for node in replicas(Mode::Logical) {
             let inside = provisioned.inside.get(&node.name).copied().unwrap_or(Inside::Later);
             let is_migrating = provisioned.migrating.contains(&node.name) || provisioned.migrating.contains(primary);

@@ -44,6 +44,11 @@ pub fn is_timescale_own(schema: &Ident) -> bool {
     schema.as_str().starts_with("_timescaledb")
 }
 
+/// A schema that describes the node it is on, and no other.
+pub fn is_of_one_node(schema: &Ident) -> bool {
+    is_timescale_own(schema) || schema.as_str() == "hypertide"
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,8 +90,9 @@ mod tests {
         let hypertable = |name: &str, chunk_schema| Hypertable {
             name: table(name),
             chunk_schema: ident(chunk_schema),
-            dimensions: 1,
+            dimensions: Vec::new(),
             compressed: false,
+            now: None,
         };
         let hypertables = [
             hypertable("a.one", "a_more"),

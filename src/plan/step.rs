@@ -9,8 +9,9 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
+use super::chunks::ahead::ChunkAhead;
 use super::hold::Hold;
-use crate::model::chunk::ChunkToMirror;
+use crate::model::chunk::{ChunkToMirror, Hypertable};
 use crate::model::cluster::Seat;
 use crate::model::digest;
 use crate::model::names::{Ident, NodeName, TableName};
@@ -164,8 +165,43 @@ pub enum Step {
         node: NodeName,
         /// Which chunks.
         chunks: Vec<ChunkToMirror>,
-        /// Chunks of the same hypertables that the publisher has dropped; those in the way are dropped here as well.
-        stale: BTreeSet<TableName>,
+    },
+    /// Have TimescaleDB cut new chunks of these hypertables as on the primary.
+    AlignPartitioning {
+        /// The replica.
+        node: NodeName,
+        /// As the primary has them.
+        hypertables: Vec<Hypertable>,
+    },
+    /// Drop chunks that the primary dropped, and leave a table in each one's place for changes still on their way.
+    RetireChunks {
+        /// The replica.
+        node: NodeName,
+        /// The primary, which is asked again whether they are gone.
+        from: NodeName,
+        /// Which chunks.
+        chunks: BTreeSet<TableName>,
+    },
+    /// Drop the tables that keep the places of retired chunks whose last changes have arrived.
+    ForgetRetired {
+        /// The replica.
+        node: NodeName,
+        /// Which chunks.
+        chunks: BTreeSet<TableName>,
+    },
+    /// Make chunks before the first row needs them.
+    MakeChunksAhead {
+        /// The primary.
+        node: NodeName,
+        /// Which chunks.
+        chunks: Vec<ChunkAhead>,
+    },
+    /// Put the triggers on tables of a logical replica that refuse every write but replication's.
+    GuardTables {
+        /// The replica.
+        node: NodeName,
+        /// Hypertable roots and plain tables.
+        tables: BTreeSet<TableName>,
     },
     /// Create the subscription, which also creates its slot on the primary.
     Subscribe {
@@ -260,12 +296,24 @@ impl Step {
             | Self::DropSlot { node, .. }
             | Self::PrepareSubscriber { node }
             | Self::MirrorChunks { node, .. }
+            | Self::AlignPartitioning { node, .. }
+            | Self::RetireChunks { node, .. }
+            | Self::ForgetRetired { node, .. }
+            | Self::MakeChunksAhead { node, .. }
+            | Self::GuardTables { node, .. }
             | Self::Subscribe { node, .. }
             | Self::RefreshSubscription { node }
             | Self::Unsubscribe { node }
             | Self::EmptyReplica { node, .. } => Subject::Node(node),
             Self::RemoveAgent | Self::CreateAgent { .. } | Self::StartAgent => Subject::Agent,
         }
+    }
+}
+
+impl Step {
+    /// Nothing is lacking while it is not done: it prepares for what comes, or tidies up. It may wait for a better moment.
+    pub const fn is_upkeep(&self) -> bool {
+        matches!(self, Self::MakeChunksAhead { .. } | Self::ForgetRetired { .. })
     }
 }
 
@@ -278,6 +326,11 @@ impl Plan {
     /// Nothing to do and nothing held.
     pub fn is_empty(&self) -> bool {
         self.steps().next().is_none() && self.holds.is_empty()
+    }
+
+    /// Nothing is lacking: no hold, and no step but upkeep.
+    pub fn is_settled(&self) -> bool {
+        self.holds.is_empty() && self.steps().all(Step::is_upkeep)
     }
 
     /// Adds a stage of one lane, unless it is empty.

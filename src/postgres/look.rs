@@ -1,16 +1,13 @@
 //! One look at a server and at the cluster's database in it.
 
-use std::collections::BTreeMap;
-
 use tokio_postgres::error::SqlState;
 
-use super::rows::{DatabaseRow, ServerRow};
+use super::rows::{ChunkLists, ChunksRow, DatabaseRow, ServerRow};
 use super::session::{PostgresError, Session, Target};
-use crate::model::chunk::ChunkRange;
-use crate::model::names::{Ident, TableName};
+use crate::model::names::Ident;
 use crate::model::observed::{DatabaseSeen, ServerSeen};
 use crate::model::seen::Seen;
-use crate::plan::provision::{ROLES, SUPERUSER};
+use crate::plan::provision::{CATALOG_VERSION, ROLES, SUPERUSER};
 
 /// What to look for.
 #[derive(Clone, Debug)]
@@ -64,35 +61,54 @@ pub async fn server(session: &Session, interest: &Interest) -> Result<Option<Ser
 }
 
 async fn database(session: &Session, interest: &Interest) -> Result<DatabaseSeen, PostgresError> {
+    let catalog = catalog_version(session).await?;
+    if catalog < Some(CATALOG_VERSION) {
+        // What this program asks for is not installed yet.
+        return Ok(DatabaseSeen { catalog: catalog.or(Some(0)), ..DatabaseSeen::default() });
+    }
+    let (publication, subscription) = (interest.publication.as_str(), interest.subscription.as_str());
     let json = one_json(
         session,
         "observe the database",
         include_str!("../../sql/observe/database.sql"),
-        &[&interest.publication.as_str(), &interest.subscription.as_str(), &interest.schemas],
+        &[&publication, &subscription, &interest.schemas],
     )
     .await?;
     let row: DatabaseRow = serde_json::from_str(&json).map_err(|error| odd(session, &error))?;
-    row.into_model().map_err(|error| odd(session, &error))
+    let lists = match session.chunk_lists().filter(|known| known.digest == row.digest) {
+        Some(known) => known,
+        None => chunk_lists(session, &row.roots, publication, subscription).await?,
+    };
+    row.into_model(lists).map_err(|error| odd(session, &error))
 }
 
-/// The ranges of some chunks.
-pub async fn ranges(
-    session: &Session,
-    chunks: &[&TableName],
-) -> Result<BTreeMap<TableName, ChunkRange>, PostgresError> {
-    let schemas: Vec<&str> = chunks.iter().map(|chunk| chunk.schema.as_str()).collect();
-    let names: Vec<&str> = chunks.iter().map(|chunk| chunk.table.as_str()).collect();
-    let rows = session
+async fn catalog_version(session: &Session) -> Result<Option<u32>, PostgresError> {
+    let row = session
         .client()
-        .query(include_str!("../../sql/observe/ranges.sql"), &[&schemas, &names])
+        .query_one("select max(version) from hypertide.catalog", &[])
         .await
-        .map_err(|source| session.failed("read the ranges of chunks", source))?;
-    rows.iter()
-        .map(|row| {
-            let name = TableName::new(row.get(0), row.get(1)).map_err(|error| odd(session, &error))?;
-            Ok((name, ChunkRange { start: row.get(2), end: row.get(3) }))
-        })
-        .collect()
+        .map_err(|source| session.failed("read the version of hypertide's schema", source))?;
+    Ok(row.get::<_, Option<i32>>(0).and_then(|version| u32::try_from(version).ok()))
+}
+
+/// Reads the lists that grow with the number of chunks, and keeps them with the session.
+async fn chunk_lists(
+    session: &Session,
+    roots: &[u32],
+    publication: &str,
+    subscription: &str,
+) -> Result<ChunkLists, PostgresError> {
+    let json = one_json(
+        session,
+        "list the chunks",
+        include_str!("../../sql/observe/chunks.sql"),
+        &[&roots, &publication, &subscription],
+    )
+    .await?;
+    let row: ChunksRow = serde_json::from_str(&json).map_err(|error| odd(session, &error))?;
+    let lists = row.into_model().map_err(|error| odd(session, &error))?;
+    session.keep_chunk_lists(lists.clone());
+    Ok(lists)
 }
 
 pub(super) async fn one_json(

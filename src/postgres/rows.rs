@@ -5,15 +5,18 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer};
 
-use crate::model::chunk::Hypertable;
+use crate::model::chunk::{Chunk, Dimension, Hypertable, Partitioning, Slice};
 use crate::model::cluster::{Edition, Seat};
 use crate::model::lsn::Lsn;
 use crate::model::names::{Ident, NameError, TableName};
 use crate::model::observed::{
-    DatabaseSeen, PublicationSeen, SeatRow, SenderSeen, ServerSeen, SlotSeen, SubscriptionSeen, TableSeen,
+    ColumnSeen, DatabaseSeen, PublicationSeen, SeatRow, SenderSeen, ServerSeen, SlotSeen, SubscriptionSeen, TableSeen,
 };
 use crate::model::pack::{AppliedMigration, MigrationId};
 use crate::model::seen::Seen;
+
+/// The bit of a chunk's status that says that its rows, or some of them, are compressed.
+const STATUS_COMPRESSED: i32 = 1;
 
 /// `sql/observe/server.sql`.
 #[derive(Debug, Deserialize)]
@@ -66,10 +69,46 @@ pub struct DatabaseRow {
     chunk_names_reserved: bool,
     holds_rows: bool,
     publication: Option<PublicationRow>,
-    tables: Vec<(String, String, bool)>,
+    tables: Vec<TableRow>,
     hypertables: Vec<HypertableRow>,
-    chunks: Vec<(String, String, String, String)>,
+    #[serde(deserialize_with = "positions")]
+    retired: Vec<(String, String, Lsn)>,
+    auto_publication: Option<bool>,
+    risky_settings: BTreeSet<String>,
+    jobs: Vec<(String, String, String)>,
+    behind_millis: BTreeMap<String, i64>,
     subscription: Option<SubscriptionRow>,
+    /// Object ids of the hypertables.
+    pub roots: Vec<u32>,
+    /// Of the lists in `sql/observe/chunks.sql`, at the time of this row.
+    pub digest: String,
+    #[serde(deserialize_with = "lsn")]
+    lsn: Option<Lsn>,
+}
+
+/// Schema and name of a chunk, of its hypertable, its status bits, and its slices.
+type ChunkRow = (String, String, String, String, i32, Vec<(i64, i64)>);
+
+/// `sql/observe/chunks.sql`.
+#[derive(Debug, Deserialize)]
+pub struct ChunksRow {
+    chunks: Vec<ChunkRow>,
+    members: Vec<(String, String)>,
+    subscribed: Vec<(String, String, char)>,
+    digest: String,
+    #[serde(deserialize_with = "lsn")]
+    lsn: Option<Lsn>,
+}
+
+/// The lists that grow with the number of chunks, kept while their digest stays the same.
+#[derive(Clone, Debug)]
+pub struct ChunkLists {
+    /// Of everything below.
+    pub digest: String,
+    lsn: Lsn,
+    chunks: BTreeMap<TableName, Chunk>,
+    members: BTreeSet<TableName>,
+    subscribed: BTreeMap<TableName, char>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -91,7 +130,15 @@ struct MigrationRow {
 struct PublicationRow {
     all_tables: bool,
     schemas: Vec<String>,
-    members: Vec<(String, String)>,
+}
+
+#[derive(Debug, Deserialize)]
+struct TableRow {
+    schema: String,
+    table: String,
+    has_identity: bool,
+    is_guarded: bool,
+    columns: Vec<(String, String, bool, bool)>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -99,8 +146,17 @@ struct HypertableRow {
     schema: String,
     table: String,
     chunk_schema: String,
-    dimensions: u16,
     compressed: bool,
+    now: Option<i64>,
+    dimensions: Vec<DimensionRow>,
+}
+
+#[derive(Debug, Deserialize)]
+struct DimensionRow {
+    column: String,
+    column_type: String,
+    interval: Option<i64>,
+    partitions: Option<u16>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -112,7 +168,6 @@ struct SubscriptionRow {
     applied: Option<Lsn>,
     apply_errors: Option<u64>,
     sync_errors: Option<u64>,
-    tables: Vec<(String, String, char)>,
 }
 
 /// Positions come as text, or null where there is none.
@@ -120,6 +175,14 @@ fn lsn<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Lsn>, D::Err
     Option::<String>::deserialize(deserializer)?
         .map(|text| Lsn::from_str(&text))
         .transpose()
+        .map_err(serde::de::Error::custom)
+}
+
+fn positions<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(String, String, Lsn)>, D::Error> {
+    Vec::<(String, String, String)>::deserialize(deserializer)?
+        .into_iter()
+        .map(|(schema, table, position)| Ok((schema, table, Lsn::from_str(&position)?)))
+        .collect::<Result<_, <Lsn as FromStr>::Err>>()
         .map_err(serde::de::Error::custom)
 }
 
@@ -165,19 +228,10 @@ impl ServerRow {
 }
 
 impl DatabaseRow {
-    /// The database, without ranges of chunks.
-    pub fn into_model(self) -> Result<DatabaseSeen, NameError> {
-        let mut hypertables = BTreeMap::new();
-        for row in self.hypertables {
-            let name = TableName::new(&row.schema, &row.table)?;
-            let hypertable = Hypertable {
-                name: name.clone(),
-                chunk_schema: Ident::new(&row.chunk_schema)?,
-                dimensions: row.dimensions,
-                compressed: row.compressed,
-            };
-            hypertables.insert(name, hypertable);
-        }
+    /// The database, with the lists that belong to it.
+    pub fn into_model(self, lists: ChunkLists) -> Result<DatabaseSeen, NameError> {
+        // Lists that are still valid were valid at the time of this row.
+        let lsn = if lists.digest == self.digest { self.lsn.unwrap_or_default() } else { lists.lsn };
         Ok(DatabaseSeen {
             extension: self.extension,
             edition: self.license.as_deref().map(|license| match license {
@@ -199,51 +253,110 @@ impl DatabaseRow {
             is_read_only: self.is_read_only,
             chunk_names_reserved: self.chunk_names_reserved,
             holds_rows: self.holds_rows,
-            publication: self.publication.map(PublicationRow::into_model).transpose()?,
-            tables: self
-                .tables
+            publication: self.publication.map(|row| row.into_model(lists.members)).transpose()?,
+            tables: self.tables.into_iter().map(TableRow::into_model).collect::<Result<_, _>>()?,
+            hypertables: self.hypertables.into_iter().map(HypertableRow::into_model).collect::<Result<_, _>>()?,
+            chunks: lists.chunks,
+            lsn,
+            retired: self
+                .retired
                 .into_iter()
-                .map(|(schema, table, has_identity)| Ok((TableName::new(&schema, &table)?, TableSeen { has_identity })))
+                .map(|(schema, table, lsn)| Ok((TableName::new(&schema, &table)?, lsn)))
                 .collect::<Result<_, _>>()?,
-            hypertables,
-            chunks: self
-                .chunks
+            auto_publication: self.auto_publication,
+            risky_settings: self.risky_settings,
+            jobs: self
+                .jobs
                 .into_iter()
-                .map(|(schema, chunk, root_schema, root)| {
-                    Ok((TableName::new(&schema, &chunk)?, TableName::new(&root_schema, &root)?))
-                })
+                .map(|(job, schema, table)| Ok((job, TableName::new(&schema, &table)?)))
                 .collect::<Result<_, _>>()?,
-            ranges: BTreeMap::new(),
-            subscription: self.subscription.map(SubscriptionRow::into_model).transpose()?,
+            behind_millis: self
+                .behind_millis
+                .into_iter()
+                // A clock that was set back makes no lag negative.
+                .map(|(slot, millis)| Ok((Ident::new(&slot)?, u64::try_from(millis).unwrap_or_default())))
+                .collect::<Result<_, _>>()?,
+            subscription: self.subscription.map(|row| row.into_model(lists.subscribed)).transpose()?,
+        })
+    }
+}
+
+impl TableRow {
+    fn into_model(self) -> Result<(TableName, TableSeen), NameError> {
+        let columns = self.columns.into_iter().map(|(name, column_type, is_required, is_generated)| {
+            Ok((Ident::new(&name)?, ColumnSeen { column_type, is_required, is_generated }))
+        });
+        let seen = TableSeen {
+            has_identity: self.has_identity,
+            is_guarded: self.is_guarded,
+            columns: columns.collect::<Result<_, _>>()?,
+        };
+        Ok((TableName::new(&self.schema, &self.table)?, seen))
+    }
+}
+
+impl HypertableRow {
+    fn into_model(self) -> Result<(TableName, Hypertable), NameError> {
+        let name = TableName::new(&self.schema, &self.table)?;
+        let dimensions = self.dimensions.into_iter().map(|row| {
+            let partitioning = match (row.interval, row.partitions) {
+                (_, Some(partitions)) => Partitioning::Hash { partitions: partitions.max(1) },
+                (interval, None) => Partitioning::Range { interval: interval.unwrap_or(1).max(1) },
+            };
+            Ok(Dimension { column: Ident::new(&row.column)?, column_type: row.column_type, partitioning })
+        });
+        let hypertable = Hypertable {
+            name: name.clone(),
+            chunk_schema: Ident::new(&self.chunk_schema)?,
+            dimensions: dimensions.collect::<Result<_, _>>()?,
+            compressed: self.compressed,
+            now: self.now,
+        };
+        Ok((name, hypertable))
+    }
+}
+
+impl ChunksRow {
+    /// The lists.
+    pub fn into_model(self) -> Result<ChunkLists, NameError> {
+        let chunks = self.chunks.into_iter().map(|(schema, table, root_schema, root, status, slices)| {
+            let chunk = Chunk {
+                hypertable: TableName::new(&root_schema, &root)?,
+                slices: slices.into_iter().map(|(start, end)| Slice { start, end }).collect(),
+                compressed: status & STATUS_COMPRESSED != 0,
+            };
+            Ok((TableName::new(&schema, &table)?, chunk))
+        });
+        let members = self.members.iter().map(|(schema, table)| TableName::new(schema, table));
+        let subscribed =
+            self.subscribed.into_iter().map(|(schema, table, state)| Ok((TableName::new(&schema, &table)?, state)));
+        Ok(ChunkLists {
+            digest: self.digest,
+            lsn: self.lsn.unwrap_or_default(),
+            chunks: chunks.collect::<Result<_, _>>()?,
+            members: members.collect::<Result<_, _>>()?,
+            subscribed: subscribed.collect::<Result<_, _>>()?,
         })
     }
 }
 
 impl PublicationRow {
-    fn into_model(self) -> Result<PublicationSeen, NameError> {
+    fn into_model(self, members: BTreeSet<TableName>) -> Result<PublicationSeen, NameError> {
         Ok(PublicationSeen {
             all_tables: self.all_tables,
             schemas: self.schemas.iter().map(|schema| Ident::new(schema)).collect::<Result<BTreeSet<_>, _>>()?,
-            members: self
-                .members
-                .iter()
-                .map(|(schema, table)| TableName::new(schema, table))
-                .collect::<Result<BTreeSet<_>, _>>()?,
+            members,
         })
     }
 }
 
 impl SubscriptionRow {
-    fn into_model(self) -> Result<SubscriptionSeen, NameError> {
+    fn into_model(self, tables: BTreeMap<TableName, char>) -> Result<SubscriptionSeen, NameError> {
         Ok(SubscriptionSeen {
             enabled: self.enabled,
             is_applying: self.is_applying,
             publications: self.publications.iter().map(|name| Ident::new(name)).collect::<Result<_, _>>()?,
-            tables: self
-                .tables
-                .into_iter()
-                .map(|(schema, table, state)| Ok((TableName::new(&schema, &table)?, state)))
-                .collect::<Result<_, _>>()?,
+            tables,
             applied: self.applied,
             apply_errors: self.apply_errors.unwrap_or_default(),
             sync_errors: self.sync_errors.unwrap_or_default(),

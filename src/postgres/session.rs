@@ -1,5 +1,6 @@
 //! One connection to one database, as the superuser, with the settings every session of ours has.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio_postgres::config::SslMode;
@@ -7,6 +8,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, NoTls};
 
 use super::password::Password;
+use super::rows::ChunkLists;
 use crate::model::names::{Ident, NodeName};
 
 /// How long a server may take to accept a connection before it counts as unreachable: a local handshake takes
@@ -123,6 +125,8 @@ pub struct Session {
     /// Whose server it is.
     pub node: NodeName,
     client: Client,
+    /// What was last read over this very connection; a node that is made anew gets a new one.
+    chunk_lists: Mutex<Option<ChunkLists>>,
 }
 
 impl Session {
@@ -156,7 +160,7 @@ impl Session {
                 tracing::debug!(%error, "connection ended");
             }
         });
-        Ok(Self { node: target.node.clone(), client })
+        Ok(Self { node: target.node.clone(), client, chunk_lists: Mutex::default() })
     }
 
     /// The client, for the other files of this layer.
@@ -167,6 +171,16 @@ impl Session {
     /// The client, where a transaction needs it for itself.
     pub fn client_mut(&mut self) -> &mut Client {
         &mut self.client
+    }
+
+    /// The lists of chunks that were last read over this connection.
+    pub fn chunk_lists(&self) -> Option<ChunkLists> {
+        self.chunk_lists.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Keeps lists of chunks for the next look.
+    pub fn keep_chunk_lists(&self, lists: ChunkLists) {
+        *self.chunk_lists.lock().unwrap_or_else(PoisonError::into_inner) = Some(lists);
     }
 
     /// The connection is gone; a new one is needed.

@@ -111,14 +111,15 @@ fn reads_go_to_a_replica_that_answers_else_to_the_primary() {
 #[test]
 fn a_subscriber_counts_the_chunks_it_lacks() {
     let mut cluster = healthy();
-    let complete = Completeness { published: 1, ..Completeness::default() };
+    // One that was written to, and those made ahead.
+    let complete = Completeness { published: 7, ..Completeness::default() };
     assert_eq!(chunks(&status(&cluster), 1), Some(complete));
     assert_eq!(chunks(&status(&cluster), 2), None, "a standby has them by construction");
     Event::CreateChunk(0).happen(&mut cluster);
-    assert_eq!(chunks(&status(&cluster), 1), Some(Completeness { published: 2, unsubscribed: 1, ..complete }));
+    assert_eq!(chunks(&status(&cluster), 1), Some(Completeness { published: 8, unsubscribed: 1, ..complete }));
     let plan = cluster.plan();
     cluster.run(&plan, crate::plan::simulate::Order::LINEAR, None, false).expect("a pass");
-    assert_eq!(chunks(&status(&cluster), 1), Some(Completeness { published: 2, not_ready: 1, ..complete }));
+    assert_eq!(chunks(&status(&cluster), 1), Some(Completeness { published: 8, not_ready: 1, ..complete }));
     Event::Kill(0).happen(&mut cluster);
     assert_eq!(chunks(&status(&cluster), 1), None, "nobody can tell without the primary");
 }

@@ -7,6 +7,7 @@ use crate::model::pack::MigrationId;
 fn all() -> Vec<Reason> {
     let node = || NodeName::new("replica-1").expect("valid");
     let table = || TableName::new("trading", "orders").expect("valid");
+    let ident = |name: &str| Ident::new(name).expect("valid");
     let id = |number, what: &str| MigrationId { pack: "trading".into(), number, what: what.into() };
     let migration = |refusal| Reason::Migration(Box::new(refusal));
     vec![
@@ -36,7 +37,17 @@ fn all() -> Vec<Reason> {
         Reason::NoReplicaIdentity(table()),
         Reason::PublishesEverything,
         Reason::Compressed(table()),
-        Reason::ManyDimensions(table()),
+        Reason::CompressedChunk(table()),
+        Reason::PublishesCatalog(ident("_timescaledb_catalog")),
+        Reason::RiskySetting("timescaledb.enable_direct_compress_insert".into()),
+        Reason::VersionsDiffer("2.29.2".into(), "2.19.3".into()),
+        Reason::EditionsDiffer(Edition::Community, Edition::Apache),
+        Reason::DimensionsDiffer(table()),
+        Reason::ColumnsDiffer(table(), "column price is missing here".into()),
+        Reason::JobOnReplica("Retention Policy [1000]".into(), table()),
+        Reason::NameClash(table()),
+        Reason::ChunkDiffers(table()),
+        Reason::DroppedWhileCopying(table()),
         Reason::MissingOnReplica(table()),
         Reason::HoldsRows,
         Reason::Copying(1),
@@ -72,7 +83,17 @@ fn is_known(reason: &Reason) {
         | Reason::NoReplicaIdentity(_)
         | Reason::PublishesEverything
         | Reason::Compressed(_)
-        | Reason::ManyDimensions(_)
+        | Reason::CompressedChunk(_)
+        | Reason::PublishesCatalog(_)
+        | Reason::RiskySetting(_)
+        | Reason::VersionsDiffer(..)
+        | Reason::EditionsDiffer(..)
+        | Reason::DimensionsDiffer(_)
+        | Reason::ColumnsDiffer(..)
+        | Reason::JobOnReplica(..)
+        | Reason::NameClash(_)
+        | Reason::ChunkDiffers(_)
+        | Reason::DroppedWhileCopying(_)
         | Reason::MissingOnReplica(_)
         | Reason::HoldsRows
         | Reason::Copying(_)

@@ -12,7 +12,7 @@ use crate::model::seen::Seen;
 use crate::plan::container::Inside;
 use crate::plan::hold::{Hold, Reason};
 use crate::plan::step::Step;
-use crate::plan::{Wanted, chunks, scope};
+use crate::plan::{Wanted, chunks, columns, scope};
 
 /// Plans one logical replica.
 pub(super) struct Subscriber<'a> {
@@ -48,6 +48,13 @@ impl Subscriber<'_> {
             lanes.on_replica.push(Step::PrepareSubscriber { node });
         }
         let Some(publication) = self.publication else { return lanes };
+        let unguarded = |ours: &DatabaseSeen| -> BTreeSet<TableName> {
+            ours.tables.iter().filter(|(_, seen)| !seen.is_guarded).map(|(name, _)| name.clone()).collect()
+        };
+        if let Some(tables) = database.filter(|_| !self.is_migrating).map(unguarded).filter(|tables| !tables.is_empty())
+        {
+            lanes.on_replica.push(Step::GuardTables { node: self.name.clone(), tables });
+        }
         match (self.source.database, database) {
             (Some(theirs), Some(ours)) if !self.is_migrating => {
                 self.compare(publication, theirs, ours, &mut lanes, &mut held);
@@ -79,24 +86,40 @@ impl Subscriber<'_> {
                 Some(_) => Reason::Unknown("a schema is published that was not looked at on this node".into()),
             });
         }
-        let mirror = chunks::mirror(theirs, ours, held);
-        if !mirror.chunks.is_empty() {
-            lanes.on_replica.push(Step::MirrorChunks {
-                node: node.clone(),
-                chunks: mirror.chunks,
-                stale: mirror.stale,
-            });
-        }
+        let objections = objections(publication, theirs, ours);
+        let has_objection = !objections.is_empty();
+        held.extend(objections);
+        let mirror = chunks::mirror(theirs, ours);
+        held.extend(mirror.held);
+        lanes.on_replica.extend(
+            [
+                (!mirror.align.is_empty())
+                    .then(|| Step::AlignPartitioning { node: node.clone(), hypertables: mirror.align }),
+                (!mirror.retire.is_empty()).then(|| Step::RetireChunks {
+                    node: node.clone(),
+                    from: self.source.name.clone(),
+                    chunks: mirror.retire.clone(),
+                }),
+                (!mirror.make.is_empty()).then(|| Step::MirrorChunks { node: node.clone(), chunks: mirror.make }),
+                (!mirror.forget.is_empty()).then(|| Step::ForgetRetired { node: node.clone(), chunks: mirror.forget }),
+            ]
+            .into_iter()
+            .flatten(),
+        );
         let is_complete = absent.tables.is_empty() && !absent.is_out_of_sight && !mirror.is_incomplete;
         held.extend(absent.tables.into_iter().map(Reason::MissingOnReplica));
         match &ours.subscription {
             None if ours.holds_rows => held.push(Reason::HoldsRows),
-            None if is_complete => self.subscribe(lanes),
+            None if is_complete && !has_objection => self.subscribe(lanes),
             None => {}
             Some(subscription) => {
                 let slot = self.slot();
+                let is_known = |table: &TableName| subscription.tables.contains_key(table);
+                // What was published once and is no longer would be copied for ever.
+                let is_left_over = |table: &TableName| !theirs.has(table) && !mirror.retire.contains(table);
                 let is_subscribed = subscription.publications.contains(&self.wanted.desired.publication.name)
-                    && publication.members.iter().all(|table| subscription.tables.contains_key(table));
+                    && chunks::published(theirs, publication).all(is_known)
+                    && !subscription.tables.keys().any(is_left_over);
                 match wrong_with(subscription, slot) {
                     Some(reason @ (Reason::SlotLost | Reason::SubscriptionDisabled)) => held.push(reason),
                     _ if !is_subscribed && is_complete => lanes.on_replica.push(Step::RefreshSubscription { node }),
@@ -113,9 +136,8 @@ impl Subscriber<'_> {
             .into_iter()
             .chain(subscribed.chain(ours.tables.keys()).map(|table| table.schema.clone()))
             .collect();
-        let is_published = |table: &&TableName| publication.schemas.contains(&table.schema);
-        let published = theirs.tables.keys().filter(is_published).chain(&publication.members);
-        let absent: BTreeSet<&TableName> = published
+        let absent: BTreeSet<&TableName> = chunks::published(theirs, publication)
+            .chain(&publication.members)
             .filter(|table| !theirs.chunks.contains_key(*table) && !ours.tables.contains_key(*table))
             .collect();
         let (tables, out_of_sight): (Vec<_>, Vec<_>) =
@@ -154,6 +176,32 @@ struct Absent {
     tables: Vec<TableName>,
     /// There are others, in schemas that were not looked at.
     is_out_of_sight: bool,
+}
+
+/// Why rows of the primary would be lost on their way, or stop the subscription.
+fn objections(publication: &PublicationSeen, theirs: &DatabaseSeen, ours: &DatabaseSeen) -> Vec<Reason> {
+    let versions = match (&theirs.extension, &ours.extension) {
+        (Some(there), Some(here)) if release(there) != release(here) => {
+            Some(Reason::VersionsDiffer(there.clone(), here.clone()))
+        }
+        _ => None,
+    };
+    let editions = match (theirs.edition, ours.edition) {
+        (Some(there), Some(here)) if there != here => Some(Reason::EditionsDiffer(there, here)),
+        _ => None,
+    };
+    let columns = chunks::published(theirs, publication).filter_map(|table| {
+        let how = columns::mismatch(&theirs.tables.get(table)?.columns, &ours.tables.get(table)?.columns)?;
+        Some(Reason::ColumnsDiffer(table.clone(), how))
+    });
+    let jobs = ours.jobs.iter().map(|(job, table)| Reason::JobOnReplica(job.clone(), table.clone()));
+    let compressed = chunks::compressed(ours).map(|chunk| Reason::CompressedChunk(chunk.clone()));
+    versions.into_iter().chain(editions).chain(columns).chain(jobs).chain(compressed).collect()
+}
+
+/// Major and minor version: patch releases share their catalog.
+fn release(version: &str) -> Vec<&str> {
+    version.split(['.', '-']).take(2).collect()
 }
 
 /// Why a subscription does not carry every change right now.

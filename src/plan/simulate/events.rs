@@ -26,7 +26,12 @@ pub enum Event {
     GrowPacks,
     ChangePassword(usize),
     AllowWrites(usize),
+    /// Somebody drops the triggers that refuse writes.
+    DropGuard(usize),
     DropChunk(usize),
+    ChangeInterval(usize, i64),
+    /// An older hypertide installed the schema in this node's database.
+    OldCatalog(usize),
     RenamePublication(u8),
     MovePort(usize),
     KillAgent,
@@ -45,6 +50,7 @@ pub enum Event {
     TableOnOneSide,
     SecondDimension(usize),
     Compress(usize),
+    CompressChunk(usize),
     DropSlot(usize),
     LoseSlot(usize),
     DisableSubscription(usize),
@@ -148,7 +154,24 @@ impl Event {
                     database.is_read_only = false;
                 }
             }
+            Self::DropGuard(which) => {
+                if let Some(database) = subscriber_database(cluster, *which) {
+                    database.guarded.pop_first();
+                }
+            }
             Self::DropChunk(which) => drop_chunk(cluster, *which),
+            Self::ChangeInterval(which, interval) => {
+                with_hypertable(cluster, *which, |database, root| facts(database, root).interval = *interval);
+            }
+            Self::OldCatalog(which) => {
+                if let Some(node) = node(cluster, *which)
+                    && let Some(server) = cluster.world.running_mut(&node)
+                    && server.standby_of.is_none()
+                    && let Some(database) = server.database.as_mut().filter(|database| database.catalog.is_some())
+                {
+                    database.catalog_version = 1;
+                }
+            }
             Self::RenamePublication(name) => {
                 cluster.desired.publication.name = ident(&format!("data_pub_{name}"));
             }
@@ -198,6 +221,11 @@ impl Event {
             Self::Compress(which) => {
                 with_published(cluster, *which, |database, root| facts(database, root).compressed = true);
             }
+            Self::CompressChunk(which) => with_published(cluster, *which, |database, root| {
+                if let Some(chunk) = database.chunks.values_mut().find(|chunk| chunk.root == *root) {
+                    chunk.compressed = true;
+                }
+            }),
             Self::DropSlot(which) => {
                 if let Some(replica) = replica(cluster, *which)
                     && let Some(server) = cluster.world.running_mut(&primary(cluster))

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::world::{Container, Database, RESERVED, Server, World};
-use crate::model::chunk::Hypertable;
+use super::world::{Chunk, Container, Database, Partitioned, RESERVED, Server, World, ident};
+use crate::model::chunk::{self, Dimension, Hypertable, Partitioning, Slice};
 use crate::model::cluster::{Mode, Seat};
 use crate::model::desired::Desired;
 use crate::model::lsn::Lsn;
@@ -15,7 +15,7 @@ use crate::model::observed::{
 use crate::model::pack::Pack;
 use crate::model::seen::Seen;
 use crate::plan::provision::CATALOG_VERSION;
-use crate::plan::{chunks, scope, topology};
+use crate::plan::{scope, topology};
 
 fn seen<T>(found: Option<T>) -> Seen<T> {
     found.map_or(Seen::Absent, Seen::Present)
@@ -53,7 +53,6 @@ pub fn observe(world: &World, desired: &Desired, packs: Option<&[Pack]>) -> Obse
         })
         .filter_map(|node| Some((node.port, world.held_ports.get(&node.port)?.clone())))
         .collect();
-    read_missing_ranges(world, &nodes, &mut observed);
     observed
 }
 
@@ -125,6 +124,9 @@ impl Look<'_> {
     /// Follows `sql/observe/database.sql`.
     fn database(&self, database: &Database) -> DatabaseSeen {
         let Some(row) = &database.catalog else { return DatabaseSeen::default() };
+        if database.catalog_version < CATALOG_VERSION {
+            return DatabaseSeen { catalog: Some(database.catalog_version), ..DatabaseSeen::default() };
+        }
         let publication = database.publications.get(self.publication);
         let published = publication.iter().flat_map(|publication| publication.schemas.iter());
         let subscribed =
@@ -145,8 +147,9 @@ impl Look<'_> {
                 let hypertable = Hypertable {
                     name: name.clone(),
                     chunk_schema: facts.chunk_schema.clone(),
-                    dimensions: facts.dimensions,
+                    dimensions: dimensions(facts),
                     compressed: facts.compressed,
+                    now: Some(NOW),
                 };
                 Some((name.clone(), hypertable))
             })
@@ -160,7 +163,10 @@ impl Look<'_> {
             .chunks
             .iter()
             .filter(|(name, chunk)| !is_in_scope(&chunk.root) && scope.contains(&name.schema))
-            .map(|(name, _)| (name.clone(), TableSeen { has_identity: true }));
+            .map(|(name, _)| {
+                let is_guarded = database.guarded.contains(name);
+                (name.clone(), TableSeen { has_identity: true, is_guarded, columns: BTreeMap::new() })
+            });
         DatabaseSeen {
             extension: Some("2.29.2".into()),
             edition: Some(self.world.edition),
@@ -175,29 +181,38 @@ impl Look<'_> {
             publication: publication.map(|publication| PublicationSeen {
                 all_tables: publication.all_tables,
                 schemas: publication.schemas.clone(),
-                members: database.members(self.publication),
+                members: publication.tables.clone(),
             }),
             tables: database
                 .tables
                 .iter()
                 .filter(|(name, _)| scope.contains(&name.schema))
-                .map(|(name, table)| (name.clone(), TableSeen { has_identity: table.has_identity }))
+                .map(|(name, table)| {
+                    let is_guarded = database.guarded.contains(name);
+                    let has_identity = table.has_identity;
+                    (name.clone(), TableSeen { has_identity, is_guarded, columns: BTreeMap::new() })
+                })
                 .chain(strays)
                 .collect(),
             chunks: database
                 .chunks
                 .iter()
                 .filter(|(_, chunk)| is_in_scope(&chunk.root))
-                .map(|(name, chunk)| (name.clone(), chunk.root.clone()))
+                .map(|(name, chunk)| (name.clone(), chunk_seen(database, chunk)))
                 .collect(),
             hypertables,
-            ranges: BTreeMap::new(),
+            lsn: Lsn(100),
+            retired: database.retired.iter().map(|name| (name.clone(), Lsn(100))).collect(),
+            auto_publication: None,
+            jobs: BTreeMap::new(),
+            risky_settings: BTreeSet::new(),
+            behind_millis: BTreeMap::new(),
             subscription: database.subscription.as_ref().map(|subscription| SubscriptionSeen {
                 enabled: subscription.enabled,
                 is_applying: subscription.is_applying,
                 publications: BTreeSet::from([subscription.publication.clone()]),
                 tables: subscription.tables.iter().map(|(name, (state, _))| (name.clone(), *state)).collect(),
-                applied: None,
+                applied: subscription.is_applying.then_some(Lsn(100)),
                 apply_errors: 0,
                 sync_errors: 0,
             }),
@@ -205,15 +220,27 @@ impl Look<'_> {
     }
 }
 
-/// Ranges are read for chunks that some logical replica lacks, and for no other.
-fn read_missing_ranges(world: &World, nodes: &[crate::model::desired::DesiredNode], observed: &mut Observed) {
-    let Ok(primary) = topology::primary(nodes, observed) else { return };
-    let lacking = chunks::lacking_somewhere(nodes, &primary, observed);
-    let Some(all) = world.database(&primary) else { return };
-    let ranges = lacking.into_iter().filter_map(|name| Some((name.clone(), all.chunks.get(&name)?.range.clone())));
-    let ranges = ranges.collect();
-    let server = observed.nodes.get_mut(&primary).and_then(|node| node.server.present_mut());
-    if let Some(database) = server.and_then(|server| server.database.present_mut()) {
-        database.ranges = ranges;
-    }
+/// The moment at which everything happens.
+const NOW: i64 = 0;
+
+/// How a hypertable is partitioned: by time, and by hash in further dimensions.
+fn dimensions(facts: &Partitioned) -> Vec<Dimension> {
+    let dimension = |number: u16| Dimension {
+        column: ident(&format!("dimension_{number}")),
+        column_type: "bigint".into(),
+        partitioning: match number {
+            0 => Partitioning::Range { interval: facts.interval },
+            _ => Partitioning::Hash { partitions: 2 },
+        },
+    };
+    (0..facts.dimensions).map(dimension).collect()
+}
+
+/// A chunk as the catalog lists it; in further dimensions it holds everything.
+fn chunk_seen(database: &Database, there: &Chunk) -> chunk::Chunk {
+    let hypertable = database.tables.get(&there.root).and_then(|table| table.hypertable.as_ref());
+    let further = usize::from(hypertable.map_or(1, |facts| facts.dimensions)) - 1;
+    let everything = Slice { start: i64::MIN, end: i64::MAX };
+    let slices = [there.slice()].into_iter().chain(std::iter::repeat_n(everything, further)).collect();
+    chunk::Chunk { hypertable: there.root.clone(), slices, compressed: there.compressed }
 }

@@ -181,7 +181,12 @@ fn assert_in_remit(full: &Plan, kept: &Plan) {
                 | "align_passwords"
                 | "publish_tables"
                 | "prepare_subscriber"
+                | "align_partitioning"
+                | "retire_chunks"
                 | "mirror_chunks"
+                | "forget_retired"
+                | "make_chunks_ahead"
+                | "guard_tables"
                 | "refresh_subscription"
         );
         assert!(may, "the agent may not {step}");

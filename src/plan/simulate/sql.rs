@@ -7,12 +7,12 @@ use super::world::{
     Chunk, Database, Partitioned, Publication, RESERVED, Server, Slot, Subscription, Table, World, ident, table,
     verifier,
 };
-use crate::model::chunk::ChunkToMirror;
+use crate::model::chunk::{ChunkToMirror, Hypertable, Partitioning};
 use crate::model::cluster::Seat;
 use crate::model::names::{Ident, NodeName, TableName};
 use crate::model::observed::SeatRow;
 use crate::model::pack::{AppliedMigration, MigrationId};
-use crate::plan::provision::{ROLES, SUPERUSER};
+use crate::plan::provision::{CATALOG_VERSION, ROLES, SUPERUSER};
 use crate::plan::scope;
 use crate::plan::step::Step;
 
@@ -38,7 +38,9 @@ pub fn simulate(world: &mut World, step: &Step, run: &Run<'_>) -> Answer {
         }
         Step::InstallCatalog { node, seat } => {
             let row = SeatRow { node: node.to_string(), seat: *seat, epoch: 1 };
-            database(world, node)?.catalog.get_or_insert(row);
+            let database = database(world, node)?;
+            database.catalog.get_or_insert(row);
+            database.catalog_version = CATALOG_VERSION;
             Ok(())
         }
         Step::ApplyMigration { node, id, seat } => apply_migration(world, node, id, *seat, run),
@@ -93,9 +95,45 @@ pub fn simulate(world: &mut World, step: &Step, run: &Run<'_>) -> Answer {
             database.is_read_only = true;
             Ok(())
         }
-        Step::MirrorChunks { node, chunks, stale } => {
+        Step::GuardTables { node, tables } => {
             let database = with_catalog(world, node)?;
-            chunks.iter().try_for_each(|chunk| make_chunk(database, chunk, stale))
+            if let Some(absent) = tables.iter().find(|table| !database.has(table)) {
+                return no(format!("relation {absent} does not exist"));
+            }
+            database.guarded.extend(tables.iter().cloned());
+            Ok(())
+        }
+        Step::AlignPartitioning { node, hypertables } => {
+            let database = with_catalog(world, node)?;
+            hypertables.iter().try_for_each(|hypertable| align(database, hypertable))
+        }
+        Step::RetireChunks { node, from, chunks } => {
+            let Some(theirs) = answering(world, from)?.database.clone() else { return no("no database") };
+            let database = with_catalog(world, node)?;
+            let gone = chunks.iter().filter(|chunk| !theirs.has(chunk));
+            gone.into_iter().try_for_each(|chunk| {
+                drop_table(database, chunk)?;
+                database.retired.insert(chunk.clone());
+                Ok(())
+            })
+        }
+        Step::ForgetRetired { node, chunks } => {
+            with_catalog(world, node)?.retired.retain(|name| !chunks.contains(name));
+            Ok(())
+        }
+        Step::MirrorChunks { node, chunks } => {
+            let database = with_catalog(world, node)?;
+            chunks.iter().try_for_each(|chunk| make_chunk(database, chunk))
+        }
+        Step::MakeChunksAhead { node, chunks } => {
+            let database = with_catalog(world, node)?;
+            for chunk in chunks {
+                let is_there = |there: &Chunk| there.root == chunk.hypertable && there.slice().holds(chunk.point[0]);
+                if !database.chunks.values().any(is_there) {
+                    database.make_chunk_at(&chunk.hypertable, chunk.point[0]).ok_or("no such hypertable")?;
+                }
+            }
+            Ok(())
         }
         Step::Subscribe { node, to } => subscribe(world, node, to, name),
         Step::RefreshSubscription { node } => refresh(world, node, name),
@@ -179,7 +217,8 @@ pub fn statement(database: &mut Database, line: &str) -> Answer {
         }
         ["table", name] => (table(name), plain),
         ["hypertable", name, chunk_schema] => {
-            let facts = Partitioned { chunk_schema: ident(chunk_schema), dimensions: 1, compressed: false };
+            let facts =
+                Partitioned { chunk_schema: ident(chunk_schema), dimensions: 1, interval: 1, compressed: false };
             (table(name), Table { hypertable: Some(facts), ..plain })
         }
         other => return no(format!("syntax error at {other:?}")),
@@ -194,29 +233,38 @@ pub fn statement(database: &mut Database, line: &str) -> Answer {
     Ok(())
 }
 
-fn make_chunk(database: &mut Database, chunk: &ChunkToMirror, stale: &BTreeSet<TableName>) -> Answer {
+fn align(database: &mut Database, like: &Hypertable) -> Answer {
+    let Some(facts) = database.tables.get_mut(&like.name).and_then(|table| table.hypertable.as_mut()) else {
+        return no("no such hypertable");
+    };
+    match like.dimensions.first().map(|dimension| dimension.partitioning) {
+        Some(Partitioning::Range { interval }) => {
+            facts.interval = interval;
+            Ok(())
+        }
+        _ => no("the first dimension is no time"),
+    }
+}
+
+fn make_chunk(database: &mut Database, chunk: &ChunkToMirror) -> Answer {
     if database.has(&chunk.name) {
         return Ok(());
     }
     let facts = database.tables.get(&chunk.hypertable).and_then(|table| table.hypertable.as_ref());
     match facts {
         None => return no("no such hypertable"),
-        Some(facts) if facts.dimensions != 1 => return no("make_chunk knows one dimension"),
+        Some(facts) if usize::from(facts.dimensions) != chunk.slices.len() => return no("of another dimension"),
         Some(_) => {}
     }
-    if !database.has_schema(&chunk.name.schema) {
-        return no("no such schema");
+    if !database.has_schema(&chunk.name.schema) || database.retired.contains(&chunk.name) {
+        return no("no such schema, or the name is taken");
     }
-    let covers = |there: &Chunk| there.root == chunk.hypertable && there.range == chunk.range;
-    let in_the_way = database.chunks.iter().find(|(_, there)| covers(there)).map(|(name, _)| name.clone());
-    if let Some(name) = in_the_way {
-        if !stale.contains(&name) {
-            return no("another chunk covers that range");
-        }
-        drop_table(database, &name)?;
+    let start = chunk.slices[0].start;
+    if database.chunks.values().any(|there| there.root == chunk.hypertable && there.start == start) {
+        return no("another chunk covers that range");
     }
     database.next_chunk += 1;
-    let made = Chunk { root: chunk.hypertable.clone(), range: chunk.range.clone() };
+    let made = Chunk { root: chunk.hypertable.clone(), start, compressed: false };
     database.chunks.insert(chunk.name.clone(), made);
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::chunk::ChunkRange;
+use crate::model::chunk::Slice;
 use crate::model::cluster::{Edition, Seat};
 use crate::model::names::{Ident, NodeName, TableName};
 use crate::model::observed::{ContainerSeen, ImageFacts, Owned, RunState, SeatRow, VolumeSeen};
@@ -81,8 +81,14 @@ pub struct Database {
     pub migrations: Applied,
     pub is_read_only: bool,
     pub publications: BTreeMap<Ident, Publication>,
+    /// The version of hypertide's schema that `catalog` stands for.
+    pub catalog_version: u32,
     pub tables: BTreeMap<TableName, Table>,
+    /// Tables that refuse writes which do not come from replication.
+    pub guarded: BTreeSet<TableName>,
     pub chunks: BTreeMap<TableName, Chunk>,
+    /// Names of dropped chunks in whose places tables stand.
+    pub retired: BTreeSet<TableName>,
     /// The number of rows ever written to a table or chunk.
     pub rows: BTreeMap<TableName, u64>,
     pub next_chunk: u64,
@@ -99,13 +105,22 @@ pub struct Table {
 pub struct Partitioned {
     pub chunk_schema: Ident,
     pub dimensions: u16,
+    pub interval: i64,
     pub compressed: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Chunk {
     pub root: TableName,
-    pub range: ChunkRange,
+    /// Where it begins; every chunk is of length 1, so that chunks of any interval fit beside each other.
+    pub start: i64,
+    pub compressed: bool,
+}
+
+impl Chunk {
+    pub fn slice(&self) -> Slice {
+        Slice { start: self.start, end: self.start + 1 }
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -305,23 +320,25 @@ impl Database {
         matches!(schema.as_str(), "public" | "_timescaledb_internal") || self.schemas.contains(schema)
     }
 
-    /// Makes the next chunk of a hypertable, as an insert does, and returns its name.
+    /// Makes a chunk of a hypertable where there is none yet, as an insert does, and returns its name.
     pub fn insert_into_new_chunk(&mut self, root: &TableName) -> Option<TableName> {
-        let partitioned = self.tables.get(root)?.hypertable.as_ref()?;
-        let number = self.next_chunk;
         // The first stretch of time that no chunk covers.
-        let is_free = |start: &usize| {
-            !self.chunks.values().any(|chunk| chunk.root == *root && chunk.range.start == start.to_string())
-        };
-        let start = (0..=self.chunks.len()).find(is_free)?;
+        let is_free = |start: &i64| !self.chunks.values().any(|chunk| chunk.root == *root && chunk.start == *start);
+        let start = (0..=i64::try_from(self.chunks.len()).ok()?).find(is_free)?;
+        let name = self.make_chunk_at(root, start)?;
+        self.rows.insert(name.clone(), 1);
+        Some(name)
+    }
+
+    /// Makes an empty chunk under the next name.
+    pub fn make_chunk_at(&mut self, root: &TableName, start: i64) -> Option<TableName> {
+        let partitioned = self.tables.get(root)?.hypertable.as_ref()?;
         let name = TableName {
             schema: partitioned.chunk_schema.clone(),
-            table: ident(&format!("_hyper_{}_{number}_chunk", root.table)),
+            table: ident(&format!("_hyper_{}_{}_chunk", root.table, self.next_chunk)),
         };
-        let range = ChunkRange { start: start.to_string(), end: (start + 1).to_string() };
         self.next_chunk += 1;
-        self.chunks.insert(name.clone(), Chunk { root: root.clone(), range });
-        self.rows.insert(name.clone(), 1);
+        self.chunks.insert(name.clone(), Chunk { root: root.clone(), start, compressed: false });
         Some(name)
     }
 }

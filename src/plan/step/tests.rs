@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use super::*;
-use crate::model::chunk::ChunkRange;
+use crate::model::chunk::{Dimension, Partitioning, Slice};
 use crate::model::cluster::Mode;
 use crate::plan::hold::Reason;
 
@@ -38,8 +38,18 @@ fn all() -> Vec<Step> {
     let chunk = ChunkToMirror {
         name: table("_hyper_1_1_chunk"),
         hypertable: table("market_data"),
-        range: ChunkRange { start: "2026-01-01".into(), end: "2026-01-08".into() },
+        slices: vec![Slice { start: 0, end: 10 }],
     };
+    let partitioning = Partitioning::Range { interval: 10 };
+    let dimension = Dimension { column: Ident::new("at").expect("valid"), column_type: "bigint".into(), partitioning };
+    let hypertable = Hypertable {
+        name: table("market_data"),
+        chunk_schema: Ident::new("trading_chunks").expect("valid"),
+        dimensions: vec![dimension],
+        compressed: false,
+        now: None,
+    };
+    let ahead = ChunkAhead { hypertable: table("market_data"), point: vec![25] };
     let on_primary = || primary();
     let of = || node.clone();
     vec![
@@ -66,7 +76,12 @@ fn all() -> Vec<Step> {
         Step::CreateSlot { node: on_primary(), slot: slot.clone() },
         Step::DropSlot { node: on_primary(), slot },
         Step::PrepareSubscriber { node: of() },
-        Step::MirrorChunks { node: of(), chunks: vec![chunk], stale: BTreeSet::new() },
+        Step::MirrorChunks { node: of(), chunks: vec![chunk] },
+        Step::AlignPartitioning { node: of(), hypertables: vec![hypertable] },
+        Step::RetireChunks { node: of(), from: from.clone(), chunks: tables.clone() },
+        Step::ForgetRetired { node: of(), chunks: tables.clone() },
+        Step::MakeChunksAhead { node: on_primary(), chunks: vec![ahead.clone(), ahead] },
+        Step::GuardTables { node: of(), tables: tables.clone() },
         Step::Subscribe { node: of(), to: from },
         Step::RefreshSubscription { node: of() },
         Step::Unsubscribe { node: of() },

@@ -36,6 +36,11 @@ impl Step {
             Self::DropSlot { .. } => "drop_slot",
             Self::PrepareSubscriber { .. } => "prepare_subscriber",
             Self::MirrorChunks { .. } => "mirror_chunks",
+            Self::AlignPartitioning { .. } => "align_partitioning",
+            Self::RetireChunks { .. } => "retire_chunks",
+            Self::ForgetRetired { .. } => "forget_retired",
+            Self::MakeChunksAhead { .. } => "make_chunks_ahead",
+            Self::GuardTables { .. } => "guard_tables",
             Self::Subscribe { .. } => "subscribe",
             Self::RefreshSubscription { .. } => "refresh_subscription",
             Self::Unsubscribe { .. } => "unsubscribe",
@@ -81,10 +86,19 @@ impl fmt::Display for Step {
             Self::CreateSlot { node, slot } => write!(f, "create the replication slot {slot} on {node}"),
             Self::DropSlot { node, slot } => write!(f, "drop the replication slot {slot} on {node}"),
             Self::PrepareSubscriber { node } => write!(f, "make {node} ready to subscribe, read-only for applications"),
-            Self::MirrorChunks { node, chunks, .. } => {
-                let plural = if chunks.len() == 1 { "" } else { "s" };
-                write!(f, "create {} chunk{plural} on {node}", chunks.len())
+            Self::MirrorChunks { node, chunks } => write!(f, "create {} on {node}", counted(chunks.len())),
+            Self::AlignPartitioning { node, hypertables } => {
+                let names: BTreeSet<_> = hypertables.iter().map(|hypertable| &hypertable.name).collect();
+                write!(f, "divide {} on {node} as the primary does", list(&names))
             }
+            Self::RetireChunks { node, from, chunks } => {
+                write!(f, "drop {} on {node} that {from} has dropped", counted(chunks.len()))
+            }
+            Self::ForgetRetired { node, chunks } => {
+                write!(f, "clear the places of {} on {node}", counted(chunks.len()))
+            }
+            Self::MakeChunksAhead { node, chunks } => write!(f, "create {} ahead on {node}", counted(chunks.len())),
+            Self::GuardTables { node, tables } => write!(f, "make {} read-only on {node}", list(tables)),
             Self::Subscribe { node, to } => write!(f, "subscribe {node} to {to}"),
             Self::RefreshSubscription { node } => write!(f, "refresh the subscription of {node}"),
             Self::Unsubscribe { node } => write!(f, "drop the subscription of {node}"),
@@ -108,6 +122,10 @@ impl Serialize for Step {
         json.serialize_field("text", &self.to_string())?;
         json.end()
     }
+}
+
+fn counted(chunks: usize) -> String {
+    if chunks == 1 { "1 chunk".into() } else { format!("{chunks} chunks") }
 }
 
 /// Up to five names, then how many more.

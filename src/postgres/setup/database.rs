@@ -20,9 +20,17 @@ pub async fn create_database(session: &Session, database: &Ident) -> Result<(), 
     session.run("create the database", &sql).await
 }
 
+/// hypertide's schema, in the order of its parts. One statement string, so one transaction: all of it or nothing.
+const CATALOG: [&str; 4] = [
+    include_str!("../../../sql/setup/catalog.sql"),
+    include_str!("../../../sql/setup/chunks.sql"),
+    include_str!("../../../sql/setup/retire.sql"),
+    include_str!("../../../sql/setup/read_only.sql"),
+];
+
 /// Installs TimescaleDB and hypertide's schema, and writes down what the node is.
 pub async fn install_catalog(session: &Session, node: &NodeName, seat: Seat) -> Result<(), PostgresError> {
-    session.run("install hypertide's schema", include_str!("../../../sql/setup/catalog.sql")).await?;
+    session.run("install hypertide's schema", &CATALOG.concat()).await?;
     session
         .client()
         .execute(

@@ -1,8 +1,9 @@
-//! What a logical replica needs: chunks like the publisher's, and a subscription.
+//! What a logical replica needs besides chunks: protection from writes, and a subscription.
 
 use std::collections::BTreeSet;
 
-use crate::model::chunk::ChunkToMirror;
+use tokio_postgres::error::SqlState;
+
 use crate::model::names::{Ident, TableName};
 use crate::postgres::session::{PostgresError, Session};
 
@@ -16,32 +17,15 @@ pub async fn prepare_subscriber(session: &Session, database: &Ident) -> Result<(
     session.run("prepare the subscriber", &sql).await
 }
 
-/// Makes chunks exactly as the publisher has them. All that can be made are made; the first failure is told.
-///
-/// `stale` are chunks that the publisher has dropped: where one is in the way of a new chunk, it goes.
-pub async fn make_chunks(
-    session: &Session,
-    chunks: &[ChunkToMirror],
-    stale: &BTreeSet<TableName>,
-) -> Result<(), PostgresError> {
-    let stale: Vec<String> = stale.iter().map(TableName::quoted).collect();
-    let mut first_failure = Ok(());
-    for chunk in chunks {
-        let ChunkToMirror { name, hypertable, range } = chunk;
-        let made = session
-            .client()
-            .execute(
-                "select hypertide.make_chunk($1::text::regclass, $2, $3, $4::text::name, $5::text::name, $6)",
-                &[&hypertable.quoted(), &range.start, &range.end, &name.schema.as_str(), &name.table.as_str(), &stale],
-            )
-            .await;
-        if let Err(source) = made
-            && first_failure.is_ok()
-        {
-            first_failure = Err(session.failed(&format!("create chunk {name}"), source));
-        }
-    }
-    first_failure
+/// Puts the triggers on tables that refuse every write but replication's.
+pub async fn guard_tables(session: &Session, tables: &BTreeSet<TableName>) -> Result<(), PostgresError> {
+    let tables: Vec<String> = tables.iter().map(TableName::quoted).collect();
+    session
+        .client()
+        .execute("select hypertide.guard_tables($1::text[]::regclass[])", &[&tables])
+        .await
+        .map_err(|source| session.failed("make tables read-only", source))?;
+    Ok(())
 }
 
 /// Creates a subscription and its slot on the publisher.
@@ -67,7 +51,7 @@ pub async fn subscribe(
         connection.replace('\'', "''"),
         publication.quoted()
     );
-    session.run("create the subscription", &sql).await
+    later_when_absent(session.run("create the subscription", &sql).await)
 }
 
 /// Lets the subscription see what this publication publishes now, and copies what is new.
@@ -77,7 +61,18 @@ pub async fn refresh_subscription(session: &Session, name: &Ident, publication: 
         name.quoted(),
         publication.quoted()
     );
-    session.run("refresh the subscription", &sql).await
+    later_when_absent(session.run("refresh the subscription", &sql).await)
+}
+
+/// A chunk that traffic has made on the publisher since we looked is not here yet; the next pass makes it and tries again.
+fn later_when_absent(tried: Result<(), PostgresError>) -> Result<(), PostgresError> {
+    match tried {
+        Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => {
+            tracing::info!(%error, "something was published in the meantime; it is subscribed to in the next pass");
+            Ok(())
+        }
+        other => other,
+    }
 }
 
 /// Drops the subscription with its slots on the publisher, those of unfinished copies too; where the publisher cannot be
@@ -108,6 +103,11 @@ pub async fn empty_tables(session: &Session, tables: &BTreeSet<TableName>) -> Re
     let tables: Vec<String> = tables.iter().map(TableName::quoted).collect();
     // No CASCADE: a table outside of the publication that refers to one of these is not ours to empty. Thousands of
     // chunks take their time.
-    let sql = format!("set statement_timeout = 0; truncate table {}; reset statement_timeout", tables.join(", "));
+    // As a replica: the triggers that keep applications from writing are not meant for us.
+    let sql = format!(
+        "set statement_timeout = 0; set session_replication_role = replica; truncate table {}; \
+         reset session_replication_role; reset statement_timeout",
+        tables.join(", ")
+    );
     session.run("empty the replica", &sql).await
 }
