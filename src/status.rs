@@ -2,6 +2,8 @@
 //!
 //! Made from an observation and the holds of its plan. Pure; keys are a contract (`README.md`).
 
+pub mod latest;
+
 use std::net::SocketAddr;
 
 use serde::Serialize;
@@ -228,4 +230,4 @@ fn state_word(container: &Seen<ContainerSeen>) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

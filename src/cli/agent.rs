@@ -11,8 +11,6 @@ use crate::tasks;
 pub async fn run(cli: &Cli, args: &AgentArgs) -> Result<u8, Failure> {
     let reach = if args.contained { Reach::Network } else { Reach::Published };
     let site: Site = Context::open_site(cli, reach).await?;
-    tasks::agent::run(&site)
-        .await
-        .map_err(|error| Failure::new(exit::FAILED, format!("cannot listen to signals: {error}")))?;
+    tasks::agent::run(&site).await?;
     Ok(exit::DONE)
 }

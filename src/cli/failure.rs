@@ -17,6 +17,7 @@ use crate::postgres::session::PostgresError;
 use crate::postgres::setup::MigrationError;
 use crate::schema::packs::PackError;
 use crate::site::ReachError;
+use crate::tasks::agent::AgentError;
 use crate::tasks::converge::ConvergeError;
 
 /// Why the program ends without success.
@@ -136,6 +137,12 @@ impl From<ConvergeError> for Failure {
                 Self::of(exit::TRY_AGAIN, &error, Some("wait for it to finish, then try again".into()))
             }
         }
+    }
+}
+
+impl From<AgentError> for Failure {
+    fn from(error: AgentError) -> Self {
+        Self::of(exit::FAILED, &error, None)
     }
 }
 

@@ -7,7 +7,7 @@ use crate::plan::simulate::world::node_name;
 use crate::plan::simulate::{Cluster, Event, finished};
 
 /// A primary, a subscriber and a standby, with a chunk each.
-fn healthy() -> Cluster {
+pub fn healthy() -> Cluster {
     let mut cluster = finished(&[Mode::Logical, Mode::Physical], &["trading"]);
     Event::CreateChunk(0).happen(&mut cluster);
     cluster.converge(crate::plan::simulate::Order::LINEAR).expect("it converges");
@@ -18,7 +18,7 @@ fn status_of(cluster: &Cluster, observed: &Observed) -> Status {
     Status::new(&cluster.desired, observed, cluster.plan_of(observed))
 }
 
-fn status(cluster: &Cluster) -> Status {
+pub fn status(cluster: &Cluster) -> Status {
     status_of(cluster, &cluster.observe())
 }
 

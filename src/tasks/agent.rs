@@ -1,83 +1,65 @@
-//! The agent: a pass each second that keeps what is provisioned working and every chunk mirrored.
+//! The agent: keeps what is provisioned working and every chunk mirrored, and tells how it is.
 //!
-//! Does only what `plan::remit` allows. A pass that fails is logged when its message changes, and the next one looks
-//! afresh.
+//! Several tasks, each with one owner, one input, one output and one way to stop ([`Handles`]). Nothing is decided here.
 
-use std::time::Duration;
+mod crew;
+mod passes;
+
+use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
 
-use crate::error::in_one_line;
-use crate::execute::{AgentParts, Event, Executor};
-use crate::observe::observe;
-use crate::plan::hold::Hold;
-use crate::plan::{self, Wanted, remit};
-use crate::postgres::lock;
 use crate::site::Site;
-use crate::tasks::converge::primary_target;
+use crate::status::latest::Latest;
+use crew::Crew;
 
-/// How often the agent looks. A chunk that traffic makes waits at most this long for its mirror.
-const PASS_INTERVAL: Duration = Duration::from_secs(1);
+/// What the tasks of an agent share. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Handles {
+    /// Asks for a pass now: `notify_one`, as often as one likes.
+    pub wake: Arc<Notify>,
+    /// What the last look saw.
+    pub latest: watch::Receiver<Latest>,
+    /// Cancelled when the agent is to end; a task returns soon after.
+    pub stop: CancellationToken,
+}
 
-/// Runs passes until the process is told to stop (SIGTERM, SIGINT).
+/// The agent cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// The system gives us no signals.
+    #[error("cannot listen to signals")]
+    Signals(#[source] std::io::Error),
+}
+
+/// Runs until the process is told to stop (SIGTERM, SIGINT).
 ///
-/// # Errors
-/// Signals cannot be listened to.
-pub async fn run(site: &Site) -> std::io::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut ticks = interval(PASS_INTERVAL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut last_word = String::new();
+/// A task that fails is logged and starts again; it is never silently gone.
+pub async fn run(site: &Site) -> Result<(), AgentError> {
+    let (publish, latest) = watch::channel(Latest::new(Instant::now()));
+    let handles = Handles { wake: Arc::default(), latest, stop: CancellationToken::new() };
+    let told_to_stop = told_to_stop().map_err(AgentError::Signals)?;
+
+    let mut crew = Crew::new(handles.stop.clone());
+    crew.keep("passes", || passes::run(site, &handles, &publish));
+
     tracing::info!(cluster = %site.desired.cluster, "agent started");
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
-            _ = ticks.tick() => {}
-        }
-        let word = match pass(site).await {
-            Ok(holds) => holds.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
-            Err(error) => error,
-        };
-        if word != last_word {
-            if word.is_empty() {
-                tracing::info!("all is well");
-            } else {
-                tracing::warn!("{word}");
-            }
-            last_word = word;
-        }
-    }
+    crew.work_until(told_to_stop).await;
     tracing::info!("agent stopped");
     Ok(())
 }
 
-/// One pass: look, plan, keep to the remit, execute. Returns what is held.
-async fn pass(site: &Site) -> Result<Vec<Hold>, String> {
-    let observed = observe(site, None).await.map_err(|error| in_one_line(&error))?;
-    let wanted = Wanted { desired: &site.desired, packs: None, agent: None };
-    let plan = remit::agent(plan::plan(&wanted, &observed));
-    if plan.steps().next().is_none() {
-        return Ok(plan.holds);
-    }
-    // Held to the end of the pass; whoever has it now does what we would.
-    let _lock = match primary_target(site, &observed) {
-        Some(target) => match lock::try_lock(&target).await.map_err(|error| in_one_line(&error))? {
-            Some(lock) => Some(lock),
-            None => return Ok(plan.holds),
-        },
-        None => None,
-    };
-    let listener = |event: Event<'_>| {
-        if let Event::Done(step) = event {
-            tracing::info!(step = step.label(), "done: {step}");
+/// Ends when the process is told to.
+fn told_to_stop() -> std::io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
         }
-    };
-    Executor::new(site, &[], AgentParts::default(), &observed)
-        .run(&plan, &listener)
-        .await
-        .map_err(|error| in_one_line(&error))?;
-    Ok(plan.holds)
+    })
 }
