@@ -33,7 +33,8 @@ fn main() {
     let dir = tempfile::tempdir().unwrap();
     for mode in ["logical", "physical"] {
         let config = format!(
-            "cluster: {CLUSTER}\nnodes: {{primary: {{port: 7434}}, replicas: [{{port: 7435}}]}}\nreplication: {{mode: {mode}}}\n"
+            "cluster: {CLUSTER}\nnodes: {{primary: {{port: 7434}}, replicas: [{{port: 7435}}]}}\nreplication: {{mode: {mode}}}\n\
+             metrics: {{listen: \"127.0.0.1:7187\"}}\n"
         );
         std::fs::write(dir.path().join("hypertide.yaml"), config).unwrap();
         println!("\n{mode} replication, {RUNS} runs: median [min-max]");

@@ -52,7 +52,7 @@ pub async fn examine(
     }
     let has_engine = look.is_some();
     let look = look.unwrap_or_default();
-    examined.ports = nodes.iter().map(|node| host::port(desired, node, &look, has_engine)).collect();
+    examined.ports = host::ports(desired, &nodes, &look, has_engine);
     examined.default_port = host::default_port(desired, &nodes, &look).await;
     examined
 }

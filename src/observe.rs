@@ -3,6 +3,7 @@
 //! Out: an [`Observed`] in which what could not be read is `Unknown`. Changes nothing but the cached password file.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -86,7 +87,9 @@ pub async fn observe(site: &Site, packs: Option<&[Pack]>) -> Result<Observed, Ob
         observed.nodes.entry(node.name.clone()).or_default().server = server;
     }
     if site.reach == Reach::Published {
-        observed.taken_ports = settled_ports(site, &nodes, host).await?;
+        // An agent makes no agent, and need not be told that it has its port itself.
+        let agent = desired.metrics.filter(|_| packs.is_some());
+        observed.taken_ports = settled_ports(site, &wanted_ports(site, &nodes, agent), host).await?;
     }
     Ok(observed)
 }
@@ -210,31 +213,38 @@ async fn server(site: &Site, node: &DesiredNode, observed: &Observed, schemas: &
 /// a moment after it ended.
 async fn settled_ports(
     site: &Site,
-    nodes: &[DesiredNode],
+    wanted: &[(String, SocketAddr)],
     host: HostLook,
 ) -> Result<BTreeMap<u16, String>, ObserveError> {
-    let mut taken = taken_ports(site, nodes, &host);
+    let mut taken = taken_ports(wanted, &host);
     for _ in 0..PROXY_LOOKS {
         if !taken.values().any(|holder| holder.contains(DOCKER_PROXY)) {
             break;
         }
         tokio::time::sleep(PROXY_PAUSE).await;
-        taken = taken_ports(site, nodes, &site.engine.look(&site.desired.cluster).await?);
+        taken = taken_ports(wanted, &site.engine.look(&site.desired.cluster).await?);
     }
     Ok(taken)
 }
 
-/// Ports that nodes are about to need and that somebody else holds.
-fn taken_ports(site: &Site, nodes: &[DesiredNode], host: &HostLook) -> BTreeMap<u16, String> {
-    let needs_port = |node: &&DesiredNode| {
-        let look = host.containers.get(&site.desired.cluster.container(&node.name));
-        !look.is_some_and(|look| look.seen.ours && look.holds(site.desired.bind, node.port))
-    };
+/// Where on the host containers are to be reached: each by its name.
+fn wanted_ports(site: &Site, nodes: &[DesiredNode], agent: Option<SocketAddr>) -> Vec<(String, SocketAddr)> {
+    let cluster = &site.desired.cluster;
     nodes
         .iter()
-        .filter(needs_port)
-        .filter_map(|node| Some((node.port, holder(site.desired.bind, node.port, host)?)))
+        .map(|node| (cluster.container(&node.name), SocketAddr::new(site.desired.bind, node.port)))
+        .chain(agent.map(|listen| (cluster.agent(), listen)))
         .collect()
+}
+
+/// Ports that containers are about to need and that somebody else holds.
+fn taken_ports(wanted: &[(String, SocketAddr)], host: &HostLook) -> BTreeMap<u16, String> {
+    let needs_port = |(container, at): &&(String, SocketAddr)| {
+        let look = host.containers.get(container);
+        !look.is_some_and(|look| look.seen.ours && look.holds(at.ip(), at.port()))
+    };
+    let taken = wanted.iter().filter(needs_port);
+    taken.filter_map(|(_, at)| Some((at.port(), holder(at.ip(), at.port(), host)?))).collect()
 }
 
 /// Who holds a port: a container by name, else a process, else somebody.

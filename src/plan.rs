@@ -148,7 +148,14 @@ fn agent_steps(wanted: &Wanted<'_>, observed: &Observed, holds: &mut Vec<Hold>) 
     if let Seen::Unknown { because } = &observed.tool_image {
         return held(Reason::Unknown(because.clone()));
     }
-    match there.filter(|container| container.spec == spec).map(|container| container.state) {
+    let state = there.filter(|container| container.spec == spec).map(|container| container.state);
+    if state.is_none_or(|state| !state.is_running())
+        && let Some(port) = wanted.desired.metrics.map(|listen| listen.port())
+        && let Some(holder) = observed.taken_ports.get(&port)
+    {
+        return held(Reason::PortTaken(port, holder.clone()));
+    }
+    match state {
         Some(RunState::Running) => {}
         Some(RunState::Paused) => return held(Reason::Paused),
         // Starting one that keeps ending tells why it ends.

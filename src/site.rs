@@ -3,6 +3,7 @@
 //! In: configuration and state directory. Out: addresses, sessions and passwords for the layers of work. Decides nothing.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -109,6 +110,12 @@ impl Site {
             }
             Reach::Network => (self.desired.cluster.container(node), spec::POSTGRES_PORT),
         }
+    }
+
+    /// Where the agent answers over HTTP: in its container on all addresses, from where Docker publishes it.
+    pub fn listen(&self) -> Option<SocketAddr> {
+        let inside = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), spec::AGENT_PORT);
+        self.desired.metrics.map(|listen| if self.reach == Reach::Network { inside } else { listen })
     }
 
     /// How to log into a node as superuser.

@@ -169,7 +169,7 @@ mod tests {
         error: refused for 2 reasons
         cause: primary-1: port 5432 is held by process postgres (pid 7)
         cause: replica-1: a volume of this name exists and does not belong to this cluster
-        help: stop what listens on 5432, or give the node another port in hypertide.yaml
+        help: stop what listens on 5432, or choose another port in hypertide.yaml (the agent's is `metrics.listen`)
         help: remove or rename that volume, or choose another `cluster` name; hypertide never touches it
         ");
     }

@@ -46,6 +46,10 @@ pub async fn add(cli: &Cli, args: &ReplicaAddArgs) -> Result<u8, Failure> {
         return Err(Failure::new(exit::USAGE, format!("port {port} belongs to {}", other.name))
             .with_help("choose another with --port"));
     }
+    if context.site.desired.metrics.is_some_and(|listen| listen.port() == port) {
+        return Err(Failure::new(exit::USAGE, format!("port {port} belongs to the agent"))
+            .with_help("choose another with --port"));
+    }
     let node = DesiredNode { name: name.clone(), seat: Seat::Replica(mode), port };
     match context.site.desired.nodes.iter_mut().find(|known| known.name == name) {
         Some(known) => *known = node,
@@ -64,6 +68,7 @@ pub async fn add(cli: &Cli, args: &ReplicaAddArgs) -> Result<u8, Failure> {
 fn next_port(context: &Context, nodes: &[DesiredNode]) -> Result<u16, Failure> {
     let highest = nodes.iter().map(|node| node.port).max().unwrap_or_default();
     (highest.saturating_add(1)..=u16::MAX)
+        .filter(|port| context.site.desired.metrics.is_none_or(|listen| listen.port() != *port))
         .find(|port| crate::host::is_port_free(context.site.desired.bind, *port))
         .ok_or_else(|| {
             Failure::new(exit::USAGE, "no port is free above those in use").with_help("choose one with --port")

@@ -4,6 +4,7 @@
 //! wrong value is replaced by its default so that the rest can be checked, and the result is then thrown away.
 
 mod later;
+mod metrics;
 mod nodes;
 mod replication;
 mod settings;
@@ -60,6 +61,8 @@ pub fn desired(root: &Spanned<Node>, base_dir: &Path) -> Result<Desired, Vec<Pro
     let settings = settings::resolve(file.get("preset"), Demand::of(&nodes), problems);
     let later = later::check(&file, problems);
     ports.extend(later.ports);
+    let (metrics, metrics_port) = metrics::resolve(&file, problems);
+    ports.extend(metrics_port);
     refuse_twice(&ports, problems);
 
     let mut not_acted_on = later.not_acted_on;
@@ -76,6 +79,7 @@ pub fn desired(root: &Spanned<Node>, base_dir: &Path) -> Result<Desired, Vec<Pro
         mode: replication.mode,
         publication: replication.publication,
         packs: packs(&file, base_dir, problems),
+        metrics,
         not_acted_on,
     };
     found.or(desired)

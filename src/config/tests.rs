@@ -53,6 +53,7 @@ fn an_empty_file_is_all_defaults() {
     assert_eq!(desired.publication.name.as_str(), "trading_data_pub");
     assert_eq!(desired.publication.schemas, None);
     assert_eq!(desired.packs, [PackRef::BuiltIn("trading".to_owned())]);
+    assert_eq!(desired.metrics.map(|listen| listen.to_string()).as_deref(), Some("127.0.0.1:9187"));
     assert_eq!(desired.not_acted_on, Vec::<String>::new());
     assert_eq!(desired, good("preset: laptop\nnodes: {}\nreplication: {}\n"));
 }
@@ -60,12 +61,25 @@ fn an_empty_file_is_all_defaults() {
 #[test]
 fn the_documented_example_is_valid_and_says_what_is_not_acted_on() {
     let desired = good(&EXAMPLE.concat());
-    let expected = ["endpoint", "backups", "failover", "retention", "jobs", "metrics"];
+    let expected = ["endpoint", "backups", "failover", "retention", "jobs"];
     assert_eq!(desired.not_acted_on, expected);
     let mut as_by_default = desired;
     as_by_default.not_acted_on.clear();
     as_by_default.publication.schemas = None;
     assert_eq!(as_by_default, good(""));
+}
+
+#[test]
+fn the_agent_answers_where_it_is_told_or_nowhere() {
+    let listen = |value: &str| good(&format!("metrics: {{listen: {value}}}")).metrics.map(|at| at.to_string());
+    for (value, at) in [("'0.0.0.0:9000'", "0.0.0.0:9000"), ("'[::1]:9000'", "[::1]:9000")] {
+        assert_eq!(listen(value).as_deref(), Some(at));
+    }
+    for off in ["off", "false", "'off'"] {
+        assert_eq!(listen(off), None, "{off}");
+    }
+    // Nobody has the default port then.
+    good("metrics: {listen: off}\nnodes: {primary: {port: 9187}}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Container specifications: from a node as planned to what the engine's create call takes. Pure.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bollard::models::{
@@ -28,6 +29,9 @@ pub const AGENT_BINARY: &str = "/usr/local/bin/hypertide";
 /// PostgreSQL's port inside a container.
 pub const POSTGRES_PORT: u16 = 5432;
 
+/// Where an agent answers over HTTP inside its container, whatever the port on the host.
+pub const AGENT_PORT: u16 = 9187;
+
 /// Seconds PostgreSQL gets to shut down cleanly: a checkpoint of several GiB of dirty buffers on a slow disk.
 pub const STOP_PATIENCE_SECS: i32 = 120;
 /// How often Docker asks a node for its health. Nothing of ours waits for the answer; it is for people and other tools.
@@ -43,7 +47,6 @@ pub fn node(cluster: &ClusterName, spec: &NodeSpec, image: &str) -> ContainerCre
     labels.insert(labels::SPEC.to_owned(), spec.digest());
 
     let port = format!("{POSTGRES_PORT}/tcp");
-    let binding = PortBinding { host_ip: Some(spec.bind.to_string()), host_port: Some(spec.port.to_string()) };
     let settings = spec.settings.iter().flat_map(|setting| ["-c".to_owned(), setting.clone()]);
     ContainerCreateBody {
         image: Some(image.to_owned()),
@@ -68,7 +71,7 @@ pub fn node(cluster: &ClusterName, spec: &NodeSpec, image: &str) -> ContainerCre
         }),
         host_config: Some(HostConfig {
             mounts: Some(vec![data_mount(cluster, &spec.node)]),
-            port_bindings: Some(HashMap::from([(port, Some(vec![binding]))])),
+            port_bindings: Some(published(&port, SocketAddr::new(spec.bind, spec.port))),
             shm_size: Some(SHM_BYTES),
             ..host_config(RestartPolicyNameEnum::NO)
         }),
@@ -108,8 +111,14 @@ pub fn helper(cluster: &ClusterName, node: &NodeName, image: &str, script: &str)
     }
 }
 
-/// The agent's container: this binary, the engine's socket, and nothing listening.
-pub fn agent(cluster: &ClusterName, digest: &str, image: &str, socket: &str) -> ContainerCreateBody {
+/// The agent's container: this binary, the engine's socket, and HTTP at an address of the host when there is one.
+pub fn agent(
+    cluster: &ClusterName,
+    digest: &str,
+    image: &str,
+    socket: &str,
+    listen: Option<SocketAddr>,
+) -> ContainerCreateBody {
     let mut labels = labels::of_cluster(cluster, labels::KIND_AGENT);
     labels.insert(labels::SPEC.to_owned(), digest.to_owned());
     let socket = Mount {
@@ -118,6 +127,7 @@ pub fn agent(cluster: &ClusterName, digest: &str, image: &str, socket: &str) -> 
         target: Some("/var/run/docker.sock".to_owned()),
         ..Default::default()
     };
+    let port = format!("{AGENT_PORT}/tcp");
     let command =
         ["--config", &format!("{AGENT_DIR}/hypertide.yaml"), "--state-dir", AGENT_DIR, "agent", "--contained"];
     ContainerCreateBody {
@@ -132,12 +142,19 @@ pub fn agent(cluster: &ClusterName, digest: &str, image: &str, socket: &str) -> 
         env: Some(vec!["MALLOC_ARENA_MAX=1".to_owned()]),
         host_config: Some(HostConfig {
             mounts: Some(vec![socket]),
+            port_bindings: listen.map(|listen| published(&port, listen)),
             init: Some(true),
             ..host_config(RestartPolicyNameEnum::UNLESS_STOPPED)
         }),
         networking_config: Some(network(cluster, &["agent"])),
         ..Default::default()
     }
+}
+
+/// A port of a container and where on the host it leads from.
+fn published(port: &str, at: SocketAddr) -> HashMap<String, Option<Vec<PortBinding>>> {
+    let binding = PortBinding { host_ip: Some(at.ip().to_string()), host_port: Some(at.port().to_string()) };
+    HashMap::from([(port.to_owned(), Some(vec![binding]))])
 }
 
 fn host_config(restart: RestartPolicyNameEnum) -> HostConfig {
@@ -216,11 +233,17 @@ mod tests {
     }
 
     #[test]
-    fn the_agent_comes_back_by_itself_and_listens_nowhere() {
-        let body = agent(&ClusterName::new("trading").expect("valid"), "d", "image", "/run/docker.sock");
-        let host = body.host_config.expect("set");
+    fn the_agent_comes_back_by_itself_and_listens_only_where_it_is_told() {
+        let agent = |listen: Option<&str>| {
+            let listen = listen.map(|listen| listen.parse().expect("an address"));
+            agent(&ClusterName::new("trading").expect("valid"), "d", "image", "/run/docker.sock", listen)
+        };
+        let host = agent(None).host_config.expect("set");
         let restart = host.restart_policy.and_then(|policy| policy.name);
         assert_eq!(restart, Some(RestartPolicyNameEnum::UNLESS_STOPPED));
         assert_eq!(host.port_bindings, None);
+        let ports = agent(Some("127.0.0.1:9200")).host_config.and_then(|host| host.port_bindings).expect("bound");
+        let binding = ports["9187/tcp"].as_ref().and_then(|bindings| bindings.first()).expect("one");
+        assert_eq!((binding.host_ip.as_deref(), binding.host_port.as_deref()), (Some("127.0.0.1"), Some("9200")));
     }
 }

@@ -16,7 +16,7 @@ use crate::model::desired::{Desired, DesiredNode};
 use crate::model::seen::Seen;
 use crate::observe::holder;
 use crate::plan::doctor::facts::{
-    Answer, DiskSeen, EngineSeen, ListenerSeen, Mistake, PasswordsSeen, PortHolder, PortSeen,
+    Answer, DiskSeen, EngineSeen, ListenerSeen, Mistake, PasswordsSeen, PortHolder, PortOwner, PortSeen,
 };
 use crate::secrets;
 
@@ -64,19 +64,26 @@ pub fn passwords(state_dir: &Path) -> PasswordsSeen {
     PasswordsSeen { dir_path: state_dir.to_owned(), dir: host::access(state_dir), file_path, file, unusable }
 }
 
-/// Who has a node's port; `has_engine` tells whether the containers are known.
-pub fn port(desired: &Desired, node: &DesiredNode, look: &HostLook, has_engine: bool) -> PortSeen {
-    let is_ours = look
-        .containers
-        .get(&desired.cluster.container(&node.name))
-        .is_some_and(|container| container.seen.ours && container.holds(desired.bind, node.port));
-    let holder = match holder(desired.bind, node.port, look) {
-        _ if is_ours => PortHolder::Node,
-        Some(other) if !has_engine && may_be_docker(&other) => PortHolder::Unclear(other),
-        Some(other) => PortHolder::Other(other),
-        None => PortHolder::Nobody,
+/// Who has each port of a node and the agent's; `has_engine` tells whether the containers are known.
+pub fn ports(desired: &Desired, nodes: &[DesiredNode], look: &HostLook, has_engine: bool) -> Vec<PortSeen> {
+    let cluster = &desired.cluster;
+    let of_nodes = nodes.iter().map(|node| {
+        let at = SocketAddr::new(desired.bind, node.port);
+        (PortOwner::Node(node.name.clone()), cluster.container(&node.name), at)
+    });
+    let of_agent = desired.metrics.map(|listen| (PortOwner::Agent, cluster.agent(), listen));
+    let seen = |(owner, container, at): (PortOwner, String, SocketAddr)| {
+        let container = look.containers.get(&container);
+        let is_ours = container.is_some_and(|container| container.seen.ours && container.holds(at.ip(), at.port()));
+        let holder = match holder(at.ip(), at.port(), look) {
+            _ if is_ours => PortHolder::Owner,
+            Some(other) if !has_engine && may_be_docker(&other) => PortHolder::Unclear(other),
+            Some(other) => PortHolder::Other(other),
+            None => PortHolder::Nobody,
+        };
+        PortSeen { owner, port: at.port(), holder }
     };
-    PortSeen { node: node.name.clone(), port: node.port, holder }
+    of_nodes.chain(of_agent).map(seen).collect()
 }
 
 /// Docker itself listens for the containers: `docker-proxy`, `rootlesskit`, Docker Desktop's `com.docker.backend`.

@@ -34,7 +34,8 @@ impl Executor<'_> {
     pub(super) async fn create_agent(&self, digest: &str) -> Result<(), Cause> {
         let cluster = &self.site.desired.cluster;
         let name = cluster.agent();
-        let body = spec::agent(cluster, digest, &image::bundled_reference(), &Engine::socket_path());
+        let listen = self.site.desired.metrics;
+        let body = spec::agent(cluster, digest, &image::bundled_reference(), &Engine::socket_path(), listen);
         self.site.engine.create_container(&name, body).await?;
         let secrets = self.site.known_secrets().ok_or(ReachError::NoSecrets)?;
         let (pgpass, config) = (format!("{}/pgpass", spec::AGENT_DIR), format!("{}/hypertide.yaml", spec::AGENT_DIR));

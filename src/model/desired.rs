@@ -2,7 +2,7 @@
 //!
 //! Made by `config::resolve`, read by `plan`. It names preferences only: who is the primary gets observed.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -31,6 +31,8 @@ pub struct Desired {
     pub publication: PublicationChoice,
     /// Schema packs, in the order they are applied.
     pub packs: Vec<PackRef>,
+    /// Where on the host the agent answers over HTTP; `None` when it does not.
+    pub metrics: Option<SocketAddr>,
     /// Keys that were read and checked but that this version does not act on yet, for a warning.
     pub not_acted_on: Vec<String>,
 }

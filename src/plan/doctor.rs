@@ -31,7 +31,7 @@ pub enum Check {
     Config,
     /// The Docker engine.
     Engine,
-    /// Host ports of the nodes.
+    /// Host ports of the nodes and of the agent.
     Ports,
     /// Another server at PostgreSQL's own port.
     DefaultPort,

@@ -223,7 +223,7 @@ impl Reason {
                 format!("remove or rename that {kind}, or choose another `cluster` name; hypertide never touches it")
             }
             Self::PortTaken(port, _) => {
-                format!("stop what listens on {port}, or give the node another port in hypertide.yaml")
+                format!("stop what listens on {port}, or choose another port in hypertide.yaml (the agent's is `metrics.listen`)")
             }
             Self::ImageWithoutPostgres => "name an image that follows the docker-library postgres contract".into(),
             Self::ImageWithoutTimescale => "name an image that contains TimescaleDB, or use `image: auto`".into(),

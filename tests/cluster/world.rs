@@ -29,6 +29,8 @@ pub struct World {
     pub cluster: String,
     /// Free host ports: the primary's first, then the replicas'.
     pub ports: Vec<u16>,
+    /// Another, for the agent.
+    pub agent_port: u16,
 }
 
 /// What a run of the program came to.
@@ -50,7 +52,9 @@ impl World {
         let mut random = [0; 4];
         getrandom::fill(&mut random).unwrap();
         let cluster = format!("t{:08x}", u32::from_ne_bytes(random));
-        let world = Self { dir: tempfile::tempdir().unwrap(), cluster, ports: free_ports(4) };
+        let mut ports = free_ports(5);
+        let agent_port = ports.pop().unwrap();
+        let world = Self { dir: tempfile::tempdir().unwrap(), cluster, ports, agent_port };
         world.configure(more);
         world
     }
@@ -65,7 +69,13 @@ impl World {
                 self.ports[0], self.ports[1]
             )
         };
-        std::fs::write(self.config(), format!("cluster: {}\n{nodes}{more}", self.cluster)).unwrap();
+        let metrics = if more.contains("metrics:") {
+            String::new()
+        } else {
+            format!("metrics: {{listen: \"127.0.0.1:{}\"}}\n", self.agent_port)
+        };
+        // What tests count the lines of comes before.
+        std::fs::write(self.config(), format!("cluster: {}\n{nodes}{more}\n{metrics}", self.cluster)).unwrap();
     }
 
     pub fn config(&self) -> PathBuf {

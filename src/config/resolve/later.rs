@@ -3,8 +3,6 @@
 //! In goes the file, out come the names of those that were given and the host ports they claim. Their values are
 //! checked as strictly as all others, so that a file that is accepted today keeps its meaning, and are then dropped.
 
-use std::net::SocketAddr;
-
 use crate::config::claim::{Claim, refuse_twice};
 use crate::config::formats;
 use crate::config::problem::Problems;
@@ -37,16 +35,15 @@ pub struct Later {
     pub ports: Vec<Claim<u16>>,
 }
 
-/// Checks `endpoint`, `backups`, `failover`, `retention`, `jobs` and `metrics`.
+/// Checks `endpoint`, `backups`, `failover`, `retention` and `jobs`.
 pub fn check(file: &Fields<'_>, problems: &mut Problems) -> Later {
     type Check = fn(&Entry<'_>, &mut Later, &mut Problems);
-    let checks: [(&str, Check); 6] = [
+    let checks: [(&str, Check); 5] = [
         ("endpoint", endpoint),
         ("backups", |entry, _, problems| backups(entry, problems)),
         ("failover", |entry, _, problems| failover(entry, problems)),
         ("retention", |entry, _, problems| retention(entry, problems)),
         ("jobs", |entry, _, problems| jobs(entry, problems)),
-        ("metrics", metrics),
     ];
     let mut later = Later::default();
     for (name, check) in checks {
@@ -176,22 +173,6 @@ fn jobs(entry: &Entry<'_>, problems: &mut Problems) {
             sql.checked("SQL", checked, problems);
         }
     });
-}
-
-fn metrics(entry: &Entry<'_>, later: &mut Later, problems: &mut Problems) {
-    let Some(keys) = entry.fields(&["listen"], problems) else {
-        return;
-    };
-    let checked = |text: &str| {
-        text.parse::<SocketAddr>().ok().map(|address| address.port()).filter(|port| *port > 0).ok_or_else(|| {
-            let text = text.escape_debug();
-            format!("`{text}` is no address and port such as `127.0.0.1:9187`")
-        })
-    };
-    if let Some(listen) = keys.get("listen") {
-        let port = listen.checked("an address and port", checked, problems);
-        later.ports.extend(port.map(|port| Claim::of(listen, port)));
-    }
 }
 
 /// Checks a list of maps that each have a name of their own.

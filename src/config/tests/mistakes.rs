@@ -37,6 +37,10 @@ fn ports_are_compared_across_everything_that_was_given() {
             "endpoint: {read_write: 9187}\nmetrics: {listen: '0.0.0.0:9187'}",
             "line 2: metrics.listen: 9187 is used twice, also by endpoint.read_write",
         ),
+        (
+            "nodes: {primary: {port: 9187}}",
+            "line 1: nodes.primary.port: 9187 is used twice, also by metrics.listen, whose default it is",
+        ),
     ] {
         assert_eq!(bad(text), said);
     }
@@ -111,8 +115,13 @@ fn each_mistake_is_named_where_it_stands() {
         ("retention: [{hypertable: a.b}]", "retention[0].drop_after: is missing"),
         ("jobs: [{name: a, schedule: '* *', sql: select}]", "jobs[0].schedule: `* *` is no schedule"),
         ("jobs: [{name: a, schedule: '* * * * *', sql: ' '}]", "jobs[0].sql: there is no statement in it"),
-        ("metrics: {listen: 9187}", "metrics.listen: expected an address and port (text), found the number 9187"),
+        (
+            "metrics: {listen: 9187}",
+            "metrics.listen: expected an address and port, or `off` (text), found the number 9187",
+        ),
         ("metrics: {listen: 'localhost:0'}", "metrics.listen: `localhost:0` is no address and port"),
+        ("metrics: {listen: on}", "metrics.listen: `on` is no address and port such as `127.0.0.1:9187`, nor `off`"),
+        ("metrics: off", "metrics: expected a map of keys, found "),
         ("a: [", "not YAML: "),
     ] {
         let found = bad(text);
@@ -135,7 +144,10 @@ fn a_block_value_is_reported_at_its_key() {
 #[test]
 fn a_replica_beyond_the_last_port_needs_one_of_its_own() {
     let replicas = vec!["{}"; 60_102].join(", ");
-    assert_eq!(bad(&format!("nodes: {{replicas: [{replicas}]}}")), "line 1: nodes.replicas[60101].port: is missing");
+    assert_eq!(
+        bad(&format!("nodes: {{replicas: [{replicas}]}}\nmetrics: {{listen: off}}")),
+        "line 1: nodes.replicas[60101].port: is missing"
+    );
 }
 
 #[test]

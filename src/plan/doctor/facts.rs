@@ -4,6 +4,7 @@
 
 mod node;
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -25,7 +26,7 @@ pub struct Examined {
     pub disks: Vec<DiskSeen>,
     /// The state directory.
     pub passwords: PasswordsSeen,
-    /// The nodes' host ports; empty while the configuration is broken.
+    /// Host ports of the nodes and of the agent; empty while the configuration is broken.
     pub ports: Vec<PortSeen>,
     /// Who answers at PostgreSQL's own port on this host.
     pub default_port: Vec<ListenerSeen>,
@@ -167,11 +168,29 @@ pub struct FileSeen {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PortSeen {
     /// Whose it is to be.
-    pub node: NodeName,
+    pub owner: PortOwner,
     /// The port.
     pub port: u16,
     /// Who has it.
     pub holder: PortHolder,
+}
+
+/// Whose a wanted port is to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PortOwner {
+    /// A node's: PostgreSQL answers there.
+    Node(NodeName),
+    /// The agent's: HTTP.
+    Agent,
+}
+
+impl fmt::Display for PortOwner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Node(name) => name.fmt(f),
+            Self::Agent => f.write_str("the agent"),
+        }
+    }
 }
 
 /// Who has a port.
@@ -179,11 +198,11 @@ pub struct PortSeen {
 pub enum PortHolder {
     /// Nobody.
     Nobody,
-    /// The node it is wanted for.
-    Node,
+    /// Its owner.
+    Owner,
     /// Somebody else: a container or a process.
     Other(String),
-    /// Somebody who may well be the node: without an engine it cannot be told.
+    /// Somebody who may well be its owner: without an engine it cannot be told.
     Unclear(String),
 }
 

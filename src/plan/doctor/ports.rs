@@ -1,23 +1,23 @@
-//! Are the nodes' ports theirs, and does somebody else answer where clients look by default?
+//! Are the ports of nodes and agent theirs, and does somebody else answer where clients look by default?
 
-use super::facts::{ListenerSeen, PortHolder, PortSeen};
+use super::facts::{ListenerSeen, PortHolder, PortOwner, PortSeen};
 use super::{Check, Finding};
 
-/// Each node's host port.
+/// Each host port of a node, and the agent's.
 pub fn ports(ports: &[PortSeen]) -> Vec<Finding> {
     ports
         .iter()
-        .map(|PortSeen { node, port, holder }| match holder {
-            PortHolder::Nobody => Finding::ok(Check::Ports, format!("port {port} is free for {node}")),
-            PortHolder::Node => Finding::ok(Check::Ports, format!("port {port} is {node}'s")),
+        .map(|PortSeen { owner, port, holder }| match holder {
+            PortHolder::Nobody => Finding::ok(Check::Ports, format!("port {port} is free for {owner}")),
+            PortHolder::Owner => Finding::ok(Check::Ports, format!("port {port} is {owner}'s")),
             PortHolder::Other(holder) => Finding::problem(
                 Check::Ports,
-                format!("port {port}, wanted for {node}, is held by {holder}"),
-                format!("stop what listens on {port}, or give {node} another port in hypertide.yaml"),
+                format!("port {port}, wanted for {owner}, is held by {holder}"),
+                format!("stop what listens on {port}, or give {owner} another port in hypertide.yaml"),
             ),
             PortHolder::Unclear(holder) => Finding::warning(
                 Check::Ports,
-                format!("port {port} is in use by {holder}; without Docker it cannot be told whether that is {node}"),
+                format!("port {port} is in use by {holder}; without Docker it cannot be told whether that is {owner}"),
                 "mend the engine first, then run `hypertide doctor` again",
             ),
         })
@@ -34,7 +34,7 @@ pub fn default_port(listeners: &[ListenerSeen], ports: &[PortSeen]) -> Vec<Findi
         let wanted = ports.iter().find(is_wanted);
         wanted.is_some_and(|seen| match &seen.holder {
             PortHolder::Other(holder) | PortHolder::Unclear(holder) => *holder == listener.holder,
-            PortHolder::Nobody | PortHolder::Node => false,
+            PortHolder::Nobody | PortHolder::Owner => false,
         })
     };
     // One server often answers at both of localhost's addresses; it is named once.
@@ -54,13 +54,14 @@ pub fn default_port(listeners: &[ListenerSeen], ports: &[PortSeen]) -> Vec<Findi
 
 fn stranger(listener: &ListenerSeen, ports: &[PortSeen]) -> Finding {
     let ListenerSeen { address, is_postgres, holder, .. } = listener;
-    let cluster: Vec<String> = ports.iter().map(|seen| format!("{} ({})", seen.port, seen.node)).collect();
+    let nodes = ports.iter().filter(|seen| seen.owner != PortOwner::Agent);
+    let cluster: Vec<String> = nodes.map(|seen| format!("{} ({})", seen.port, seen.owner)).collect();
     let cluster = cluster.join(", ");
     let what = if *is_postgres { "another PostgreSQL server" } else { "something that is not PostgreSQL" };
     // Some clients try ::1 first and some 127.0.0.1, so the same address may lead to either server.
     let shared = ports.iter().find(|seen| seen.port == address.port() && seen.holder != PortHolder::Nobody);
     let who = match shared {
-        Some(seen) => format!("clients that connect to `localhost` may reach it instead of {}", seen.node),
+        Some(seen) => format!("clients that connect to `localhost` may reach it instead of {}", seen.owner),
         None => "clients that leave out the port reach that one and not the cluster".to_owned(),
     };
     Finding::warning(
@@ -80,7 +81,7 @@ mod tests {
     use crate::model::names::NodeName;
 
     fn port(node: &str, port: u16, holder: PortHolder) -> PortSeen {
-        PortSeen { node: NodeName::new(node).expect("valid"), port, holder }
+        PortSeen { owner: PortOwner::Node(NodeName::new(node).expect("valid")), port, holder }
     }
 
     fn listener(address: &str, holder: &str, is_ours: bool) -> ListenerSeen {
@@ -93,7 +94,7 @@ mod tests {
         let other = PortHolder::Other("process python3 (pid 7)".into());
         let found = ports(&[
             port("a", 5434, PortHolder::Nobody),
-            port("b", 5435, PortHolder::Node),
+            port("b", 5435, PortHolder::Owner),
             port("c", 5436, other),
             port("d", 5437, PortHolder::Unclear("process docker-proxy (pid 8)".into())),
         ]);
@@ -106,7 +107,9 @@ mod tests {
 
     #[test]
     fn another_server_on_the_default_port_is_named_once_with_the_clusters_own_ports() {
-        let cluster = [port("p-1", 5434, PortHolder::Node), port("r-1", 5435, PortHolder::Nobody)];
+        let agent = PortSeen { owner: PortOwner::Agent, port: 9187, holder: PortHolder::Owner };
+        assert_eq!(ports(std::slice::from_ref(&agent))[0].text, "port 9187 is the agent's");
+        let cluster = [port("p-1", 5434, PortHolder::Owner), port("r-1", 5435, PortHolder::Nobody), agent];
         let found = default_port(
             &[listener("127.0.0.1:5432", "container tetra", false), listener("[::1]:5432", "container tetra", false)],
             &cluster,
@@ -129,7 +132,7 @@ mod tests {
 
     #[test]
     fn a_second_server_on_the_other_localhost_is_found_though_the_cluster_has_the_port() {
-        let cluster = [port("p-1", 5432, PortHolder::Node)];
+        let cluster = [port("p-1", 5432, PortHolder::Owner)];
         let ours = listener("127.0.0.1:5432", "container c-p-1", true);
         let found = default_port(&[ours.clone(), listener("[::1]:5432", "process postgres (pid 9)", false)], &cluster);
         assert_eq!(found.len(), 1);

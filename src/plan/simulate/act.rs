@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::generate::AGENT_PORT;
 use super::sql;
 use super::world::{Agent, Container, Server, Slot, Volume, World, image};
 use crate::model::cluster::Mode;
@@ -93,6 +94,7 @@ pub fn simulate(world: &mut World, step: &Step, run: &Run<'_>) -> Answer {
             fill_agent(world)
         }
         Step::StartAgent => match &mut world.agent {
+            _ if world.held_ports.contains_key(&AGENT_PORT) => no("the port is taken"),
             Some(agent) if agent.has_files => {
                 agent.seen.state = RunState::Running;
                 Ok(())

@@ -1,7 +1,7 @@
 //! What people, applications and accidents do to a cluster between two passes.
 
 use super::Cluster;
-use super::generate::{full_packs, setting};
+use super::generate::{AGENT_PORT, full_packs, setting};
 use super::world::{Agent, Container, Database, Partitioned, Table, Volume, ident, image, node_name, verifier};
 use crate::model::cluster::{Mode, Seat};
 use crate::model::desired::DesiredNode;
@@ -66,6 +66,7 @@ pub enum Foreign {
     Network,
     Agent,
     Port(usize),
+    AgentPort,
 }
 
 impl Event {
@@ -290,6 +291,12 @@ impl Foreign {
                 cluster.world.process_ends(&node);
                 let port = cluster.desired.node(&node).expect("chosen among them").port;
                 cluster.world.held_ports.insert(port, "a process".into());
+            }
+            Self::AgentPort => {
+                if let Some(agent) = cluster.world.agent.as_mut().filter(|agent| agent.seen.ours) {
+                    agent.seen.state = RunState::Exited;
+                }
+                cluster.world.held_ports.insert(AGENT_PORT, "a process".into());
             }
         }
     }

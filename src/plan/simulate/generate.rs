@@ -1,6 +1,6 @@
 //! Arbitrary clusters and what happens in them.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use proptest::prelude::*;
 use proptest::sample::subsequence;
@@ -69,6 +69,9 @@ pub fn full_packs(name: &str) -> Option<Pack> {
     })
 }
 
+/// Where the agent answers on the host.
+pub const AGENT_PORT: u16 = 9187;
+
 pub fn setting(value: u8) -> Setting {
     Setting { name: "work_mem".into(), value: format!("{value}MB"), why: "a test".into() }
 }
@@ -91,6 +94,7 @@ pub fn cluster(modes: &[Mode], packs: Vec<Pack>) -> Cluster {
         bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
         publication: PublicationChoice { name: ident("data_pub"), schemas: None },
         packs: Vec::new(),
+        metrics: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), AGENT_PORT)),
         not_acted_on: Vec::new(),
     };
     Cluster { world: World::empty(), desired, packs, agent: None }
@@ -181,6 +185,7 @@ pub fn any_danger() -> impl Strategy<Value = Event> {
         Just(Foreign::Network),
         Just(Foreign::Agent),
         index().prop_map(Foreign::Port),
+        Just(Foreign::AgentPort),
     ];
     prop_oneof![
         Just(Event::LosePrimary),

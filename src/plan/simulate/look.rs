@@ -44,6 +44,7 @@ pub fn observe(world: &World, desired: &Desired, packs: Option<&[Pack]>) -> Obse
         taken_ports: BTreeMap::new(),
     };
     let nodes = topology::nodes(desired, &observed);
+    let has_running_agent = world.agent.as_ref().is_some_and(|agent| agent.seen.ours && agent.seen.state.is_running());
     observed.taken_ports = nodes
         .iter()
         .filter(|node| {
@@ -51,7 +52,9 @@ pub fn observe(world: &World, desired: &Desired, packs: Option<&[Pack]>) -> Obse
             let container = world.containers.get(&node.name);
             !container.is_some_and(|there| there.seen.ours && there.seen.state.is_running() && has_it(there))
         })
-        .filter_map(|node| Some((node.port, world.held_ports.get(&node.port)?.clone())))
+        .map(|node| node.port)
+        .chain(desired.metrics.filter(|_| !has_running_agent).map(|listen| listen.port()))
+        .filter_map(|port| Some((port, world.held_ports.get(&port)?.clone())))
         .collect();
     observed
 }
