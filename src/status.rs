@@ -11,7 +11,9 @@ use serde::Serialize;
 use crate::model::cluster::{Health, Mode, Role, Seat};
 use crate::model::desired::{Desired, DesiredNode};
 use crate::model::names::NodeName;
-use crate::model::observed::{ContainerSeen, DatabaseSeen, NodeSeen, Observed, RunState, ServerSeen};
+use crate::model::observed::{
+    ContainerSeen, DatabaseSeen, NodeSeen, Observed, RunState, ServerSeen, SlotSeen, WalStatus,
+};
 use crate::model::seen::Seen;
 use crate::plan::chunks::{self, Completeness};
 use crate::plan::hold::{Hold, Reason};
@@ -87,6 +89,23 @@ pub struct ReplicationStatus {
     pub lag_seconds: Option<f64>,
     /// Completeness of the chunk mirror; `None` on a standby, which has every chunk by construction, or when not known.
     pub chunks: Option<Completeness>,
+    /// Failed attempts to apply changes, since statistics were reset; logical replicas only, `None` when not known.
+    pub apply_errors: Option<u64>,
+    /// Failed attempts to copy a table, the same way.
+    pub sync_errors: Option<u64>,
+    /// Its slot on the primary; `None` when there is none or it is not known.
+    pub slot: Option<SlotStatus>,
+}
+
+/// What the primary keeps for a replica.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct SlotStatus {
+    /// WAL that cannot be removed because of it, in bytes.
+    pub retained_bytes: u64,
+    /// Whether the WAL it needs is there; `None` while it needs none.
+    pub wal_status: Option<WalStatus>,
+    /// The replica streams from it.
+    pub active: bool,
 }
 
 impl Status {
@@ -208,7 +227,25 @@ fn replication_status(
         Mode::Physical => None,
         Mode::Logical => completeness(database(primary), database(ours)),
     };
-    ReplicationStatus { mode, lag_bytes, lag_seconds, chunks }
+    let subscription = match mode {
+        Mode::Physical => None,
+        Mode::Logical => database(ours).and_then(|database| database.subscription),
+    };
+    ReplicationStatus {
+        mode,
+        lag_bytes,
+        lag_seconds,
+        chunks,
+        apply_errors: subscription.as_ref().map(|subscription| subscription.apply_errors),
+        sync_errors: subscription.as_ref().map(|subscription| subscription.sync_errors),
+        slot: slot.map(SlotStatus::of),
+    }
+}
+
+impl SlotStatus {
+    const fn of(slot: &SlotSeen) -> Self {
+        Self { retained_bytes: slot.retained_bytes, wal_status: slot.wal_status, active: slot.active }
+    }
 }
 
 fn completeness(theirs: Option<DatabaseSeen>, ours: Option<DatabaseSeen>) -> Option<Completeness> {

@@ -17,6 +17,7 @@ select json_build_object(
       'confirmed', coalesce(confirmed_flush_lsn, restart_lsn),
       'retained_bytes', greatest(0, coalesce(pg_wal_lsn_diff(
           case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end, restart_lsn), 0))::bigint,
+      'wal_status', wal_status,
       'lost', coalesce(wal_status = 'lost', false))), '{}')
     from pg_replication_slots where not temporary),
   'senders', (

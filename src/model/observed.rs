@@ -150,8 +150,45 @@ pub struct SlotSeen {
     pub confirmed: Option<Lsn>,
     /// WAL it keeps from being removed, in bytes.
     pub retained_bytes: u64,
+    /// Whether the WAL it needs is there; `None` while it needs none.
+    pub wal_status: Option<WalStatus>,
     /// It lost WAL it needs and can never be used again.
     pub lost: bool,
+}
+
+/// Whether the WAL a slot needs is there, in the words of `pg_replication_slots.wal_status`
+/// (<https://www.postgresql.org/docs/17/view-pg-replication-slots.html>).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WalStatus {
+    /// It is, within `max_wal_size`.
+    Reserved,
+    /// It is, beyond `max_wal_size`.
+    Extended,
+    /// Some of it goes at the next checkpoint.
+    Unreserved,
+    /// Some of it is gone.
+    Lost,
+}
+
+impl WalStatus {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Reserved, Self::Extended, Self::Unreserved, Self::Lost];
+
+    /// The word used in output and metrics.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Reserved => "reserved",
+            Self::Extended => "extended",
+            Self::Unreserved => "unreserved",
+            Self::Lost => "lost",
+        }
+    }
+
+    /// Reads a word; `None` for one of a version to come.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.word() == word)
+    }
 }
 
 /// A row of `pg_stat_replication`.

@@ -11,6 +11,7 @@ use crate::model::lsn::Lsn;
 use crate::model::names::{Ident, NameError, TableName};
 use crate::model::observed::{
     ColumnSeen, DatabaseSeen, PublicationSeen, SeatRow, SenderSeen, ServerSeen, SlotSeen, SubscriptionSeen, TableSeen,
+    WalStatus,
 };
 use crate::model::pack::{AppliedMigration, MigrationId};
 use crate::model::seen::Seen;
@@ -47,6 +48,7 @@ struct SlotRow {
     #[serde(deserialize_with = "lsn")]
     confirmed: Option<Lsn>,
     retained_bytes: u64,
+    wal_status: Option<String>,
     lost: bool,
 }
 
@@ -209,6 +211,7 @@ impl ServerRow {
                         active: slot.active,
                         confirmed: slot.confirmed,
                         retained_bytes: slot.retained_bytes,
+                        wal_status: slot.wal_status.as_deref().and_then(WalStatus::from_word),
                         lost: slot.lost,
                     };
                     Ok((idents(name)?, slot))

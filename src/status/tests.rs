@@ -155,6 +155,40 @@ fn lag_is_told_in_bytes_and_seconds_as_far_as_it_is_known() {
 }
 
 #[test]
+fn errors_and_slots_are_told_where_they_are_known() {
+    let cluster = healthy();
+    let mut observed = cluster.observe();
+    let told = |observed: &Observed, node: usize| {
+        let replication = status_of(&cluster, observed).nodes[node].replication.clone().expect("a replica");
+        (replication.apply_errors, replication.sync_errors, replication.slot)
+    };
+    let slot = SlotStatus { retained_bytes: 0, wal_status: Some(WalStatus::Reserved), active: true };
+    assert_eq!(told(&observed, 1), (Some(0), Some(0), Some(slot)));
+    assert_eq!(told(&observed, 2), (None, None, Some(slot)), "a standby applies no changes one by one");
+
+    let server = |observed: &mut Observed, name: &str, change: &dyn Fn(&mut ServerSeen)| {
+        let node = observed.nodes.get_mut(&node_name(name));
+        change(node.and_then(|node| node.server.present_mut()).expect("it runs"));
+    };
+    server(&mut observed, "replica-1", &|server| {
+        let database = server.database.present_mut().expect("it has one");
+        let subscription = database.subscription.as_mut().expect("it subscribes");
+        (subscription.apply_errors, subscription.sync_errors) = (3, 4);
+    });
+    server(&mut observed, "primary-1", &|server| {
+        let slot = server.slots.get_mut(&node_name("replica-1").slot()).expect("there is one");
+        (slot.retained_bytes, slot.wal_status, slot.active) = (5_000, Some(WalStatus::Extended), false);
+    });
+    let slot = SlotStatus { retained_bytes: 5_000, wal_status: Some(WalStatus::Extended), active: false };
+    assert_eq!(told(&observed, 1), (Some(3), Some(4), Some(slot)));
+
+    observed.nodes.get_mut(&node_name("primary-1")).expect("there is one").server = Seen::unknown("no answer");
+    assert_eq!(told(&observed, 1), (Some(3), Some(4), None));
+    observed.nodes.get_mut(&node_name("replica-1")).expect("there is one").server = Seen::unknown("no answer");
+    assert_eq!(told(&observed, 1), (None, None, None));
+}
+
+#[test]
 fn an_agent_that_does_not_run_is_told() {
     let mut cluster = healthy();
     assert_eq!(status(&cluster).agent, "absent");

@@ -10,7 +10,7 @@ use crate::model::lsn::Lsn;
 use crate::model::names::{Ident, NodeName, TableName};
 use crate::model::observed::{
     DatabaseSeen, ImageFacts, NodeSeen, Observed, PublicationSeen, RunState, SenderSeen, ServerSeen, SlotSeen,
-    SubscriptionSeen, TableSeen,
+    SubscriptionSeen, TableSeen, WalStatus,
 };
 use crate::model::pack::Pack;
 use crate::model::seen::Seen;
@@ -113,6 +113,7 @@ impl Look<'_> {
                         active: active.contains(name),
                         confirmed: Some(Lsn(100)),
                         retained_bytes: 0,
+                        wal_status: Some(if slot.lost { WalStatus::Lost } else { WalStatus::Reserved }),
                         lost: slot.lost,
                     };
                     (name.clone(), seen)
