@@ -11,3 +11,4 @@ pub mod names;
 pub mod observed;
 pub mod pack;
 pub mod seen;
+pub mod sequence;

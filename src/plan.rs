@@ -16,6 +16,7 @@ pub mod remit;
 pub mod removal;
 pub mod replication;
 pub mod scope;
+pub mod sequences;
 #[cfg(test)]
 pub(crate) mod simulate;
 pub mod step;

@@ -8,5 +8,6 @@ pub mod lock;
 pub mod look;
 pub mod password;
 pub mod rows;
+pub mod sequences;
 pub mod session;
 pub mod setup;

@@ -31,3 +31,6 @@ mod readme;
 
 #[path = "cluster/secrets.rs"]
 mod secrets;
+
+#[path = "cluster/sequences.rs"]
+mod sequences;
