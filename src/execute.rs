@@ -97,6 +97,14 @@ pub enum Cause {
         /// How long was waited.
         patience_secs: u64,
     },
+    /// A replica did not apply what the primary had in time.
+    #[error("{node} had not applied everything after {patience_secs} s; the migration waits for that")]
+    Behind {
+        /// Which node.
+        node: NodeName,
+        /// How long was waited.
+        patience_secs: u64,
+    },
     /// The plan names something that does not exist: a fault of the planner.
     #[error("the plan names {0}, which does not exist")]
     Unplanned(String),
@@ -117,6 +125,7 @@ impl ExecuteError {
             Cause::Reach(_) | Cause::Unplanned(_) | Cause::OwnBinary(_) => Some("run `hypertide doctor`".into()),
             Cause::UnfitImage { .. } => Some("name another `image`, or use `image: auto`".into()),
             Cause::Ended { container, .. } => Some(format!("`docker logs {container}` has the whole story")),
+            Cause::Behind { .. } => Some("`hypertide status` shows how far it is; `hypertide up` carries on".into()),
             Cause::NotReady { node, .. } => {
                 Some(format!("`hypertide logs {node}` shows how far it is; `hypertide up` carries on"))
             }
@@ -125,7 +134,7 @@ impl ExecuteError {
 
     /// Trying again later may be all that is needed.
     pub fn is_worth_a_retry(&self) -> bool {
-        matches!(self.cause, Cause::NotReady { .. })
+        matches!(self.cause, Cause::NotReady { .. } | Cause::Behind { .. })
     }
 }
 
@@ -199,6 +208,7 @@ impl<'a> Executor<'a> {
             Step::AlignPasswords { node, from } => self.align_passwords(node, from).await,
             Step::CreateDatabase { node } => self.create_database(node).await,
             Step::InstallCatalog { node, seat } => self.install_catalog(node, *seat).await,
+            Step::CatchUp { node, with } => self.catch_up(node, with).await,
             Step::ApplyMigration { node, id, seat } => self.apply_migration(node, id, *seat).await,
             Step::CreatePublication { node, schemas } => self.create_publication(node, schemas).await,
             Step::PublishSchemas { node, schemas } => self.publish_schemas(node, schemas).await,

@@ -3,6 +3,7 @@
 //! In: addresses, names and steps' data. Out: facts as plain values, or a [`session::PostgresError`]. The statements
 //! themselves live in `sql/`; values are bound, identifiers are quoted by `model::names`.
 
+pub mod catch_up;
 pub mod examine;
 pub mod lock;
 pub mod look;

@@ -2,4 +2,7 @@
 
 pub mod agent;
 pub mod converge;
+pub mod heartbeat;
+pub mod nudge;
+pub mod primary;
 pub mod sequences;

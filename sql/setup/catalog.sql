@@ -53,14 +53,23 @@ create table if not exists hypertide.retired_chunk (
 );
 comment on table hypertide.retired_chunk is 'Dropped chunks whose place is kept until the publisher''s log is applied up to lsn.';
 
--- Where the publisher's log was at which time: one row for each second of the last hour. A subscriber that has confirmed
--- a position has everything that was committed before that time. Unlogged: it must not make the log grow.
+-- Where the primary's log was at which time: one row for each second of the last day. A replica that has confirmed a position
+-- has everything that was committed before that time. Unlogged: an idle cluster stays idle.
 create unlogged table if not exists hypertide.heartbeat (
   place int primary key,
   beat  timestamptz not null,
   lsn   pg_lsn not null
 );
+create index if not exists heartbeat_lsn_beat_idx on hypertide.heartbeat (lsn, beat);
 comment on table hypertide.heartbeat is 'Written by the agent on the primary each second; turns positions in the log into times.';
+
+-- Writes down where the log is now.
+create or replace function hypertide.beat() returns void
+language sql set search_path = pg_catalog as $$
+  insert into hypertide.heartbeat (place, beat, lsn)
+  values (extract(epoch from clock_timestamp())::bigint % 86400, clock_timestamp(), pg_current_wal_insert_lsn())
+  on conflict (place) do update set beat = excluded.beat, lsn = excluded.lsn
+$$;
 
 -- What the login roles may do in one schema. On a subscriber nobody but the apply worker writes.
 create or replace function hypertide.grant_access(schema_name name, writable bool) returns void

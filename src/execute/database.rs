@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Cause, Executor};
 use crate::docker::spec;
@@ -14,7 +15,11 @@ use crate::plan::provision::{ROLES, SUPERUSER};
 use crate::plan::scope;
 use crate::postgres::session::Session;
 use crate::postgres::setup::{self, MigrationContext};
+use crate::postgres::{catch_up, look};
 use crate::site::ReachError;
+
+/// How long a replica may take to catch up before a migration. One that needs longer is not about to be migrated.
+const CATCH_UP_PATIENCE: Duration = Duration::from_secs(60);
 
 impl Executor<'_> {
     async fn session(&self, node: &NodeName) -> Result<Arc<Session>, Cause> {
@@ -47,6 +52,22 @@ impl Executor<'_> {
 
     pub(super) async fn install_catalog(&self, node: &NodeName, seat: Seat) -> Result<(), Cause> {
         Ok(setup::install_catalog(&*self.session(node).await?, node, seat).await?)
+    }
+
+    /// A subscription that fails while we wait has met what the migration is to mend, such as a renamed column: then it has
+    /// applied everything before that.
+    pub(super) async fn catch_up(&self, node: &NodeName, with: &NodeName) -> Result<(), Cause> {
+        let position = catch_up::mark(&*self.session(with).await?).await?;
+        let (session, subscription) = (self.session(node).await?, node.slot());
+        let errors_before = look::apply_errors(&session, &subscription).await?;
+        for _ in 0..CATCH_UP_PATIENCE.as_secs() {
+            let is_there =
+                catch_up::wait_until_applied(&session, &subscription, position, Duration::from_secs(1)).await?;
+            if is_there || look::apply_errors(&session, &subscription).await? > errors_before {
+                return Ok(());
+            }
+        }
+        Err(Cause::Behind { node: node.clone(), patience_secs: CATCH_UP_PATIENCE.as_secs() })
     }
 
     pub(super) async fn apply_migration(&self, node: &NodeName, id: &MigrationId, seat: Seat) -> Result<(), Cause> {

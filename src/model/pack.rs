@@ -32,6 +32,9 @@ pub struct Migration {
     pub checksum: String,
     /// What the database must be for this migration to run.
     pub needs: Needs,
+    /// It takes tables or columns away: the primary goes first, and each logical replica follows once it has applied what
+    /// still needs them. All others go the other way round, so that what is added is there when its first row arrives.
+    pub is_primary_first: bool,
     /// The statements; run in one transaction.
     pub sql: String,
 }

@@ -13,7 +13,7 @@ use crate::model::cluster::{Mode, Seat};
 use crate::model::desired::DesiredNode;
 use crate::model::names::NodeName;
 use crate::model::observed::{DatabaseSeen, NodeSeen, Observed};
-use crate::model::pack::{Applied, MigrationId};
+use crate::model::pack::{Applied, MigrationId, Pack};
 use crate::model::seen::Seen;
 
 /// Version of hypertide's own schema in a database; raise it with every change of `sql/setup/catalog.sql`.
@@ -71,6 +71,7 @@ pub fn lanes<'a>(
     let mut out =
         Provisioned { steps: Lanes::default(), inside: BTreeMap::new(), migrating: Vec::new(), postponed: Vec::new() };
 
+    let mut order = MigrationOrder::new(wanted, primary, observed);
     // A subscriber learns of a new table before it is published: replicas first, and none may be left out.
     let mut unready: Option<(&NodeName, bool)> = None;
     let replicas_first = nodes.iter().filter(|node| node.name != *primary);
@@ -121,21 +122,70 @@ pub fn lanes<'a>(
         if !pending.is_empty() {
             out.migrating.push(node.name.clone());
         }
-        let migrations = pending.into_iter().map(|id| Step::ApplyMigration {
-            node: node.name.clone(),
-            id,
-            seat: if is_primary { Seat::Primary } else { node.seat },
-        });
+        let seat = if is_primary { Seat::Primary } else { node.seat };
         if !has_subscription {
-            lane.extend(migrations);
+            lane.extend(pending.into_iter().map(|id| Step::ApplyMigration { node: node.name.clone(), id, seat }));
         } else if is_primary {
-            out.steps.primary_migrations.extend(migrations);
+            let in_order = pending.into_iter().take_while(|id| order.may_primary(id));
+            let steps = in_order.map(|id| Step::ApplyMigration { node: node.name.clone(), id, seat });
+            out.steps.primary_migrations.extend(steps);
         } else {
-            out.steps.subscriber_migrations.push(migrations.collect());
+            let mut steps = Vec::new();
+            for id in order.of_replica(pending, inside) {
+                if order.follows_primary(&id) && is_subscribed(inside) {
+                    steps.push(Step::CatchUp { node: node.name.clone(), with: primary.clone() });
+                }
+                steps.push(Step::ApplyMigration { node: node.name.clone(), id, seat });
+            }
+            out.steps.subscriber_migrations.push(steps);
         }
         out.steps.side_by_side.push(lane);
     }
     out
+}
+
+/// Who takes a migration first, where rows are on their way: see [`crate::model::pack::Migration::is_primary_first`].
+struct MigrationOrder<'a> {
+    packs: &'a [Pack],
+    /// What the primary has applied.
+    on_primary: Vec<&'a MigrationId>,
+    /// Migrations that some replica still lacks after this plan.
+    lacking: Vec<MigrationId>,
+}
+
+impl<'a> MigrationOrder<'a> {
+    fn new(wanted: &Wanted<'a>, primary: &NodeName, observed: &'a Observed) -> Self {
+        let server = observed.nodes.get(primary).and_then(|seen| seen.server.present());
+        let applied = server.and_then(|server| server.database.present()).map(|database| &database.migrations);
+        let on_primary = applied.into_iter().flatten().map(|row| &row.id).collect();
+        Self { packs: wanted.packs.unwrap_or_default(), on_primary, lacking: Vec::new() }
+    }
+
+    fn follows_primary(&self, id: &MigrationId) -> bool {
+        let mut all = self.packs.iter().flat_map(|pack| &pack.migrations);
+        all.any(|migration| migration.id == *id && migration.is_primary_first)
+    }
+
+    /// Those that a replica may take now, up to the first that waits for the primary.
+    fn of_replica(&mut self, pending: Vec<MigrationId>, inside: Inside<'_>) -> Vec<MigrationId> {
+        let may = |id: &MigrationId| {
+            // Nothing is on its way to a replica that does not subscribe.
+            !is_subscribed(inside) || !self.follows_primary(id) || self.on_primary.contains(&id)
+        };
+        let count = pending.iter().take_while(|id| may(id)).count();
+        let mut pending = pending;
+        self.lacking.extend(pending.split_off(count));
+        pending
+    }
+
+    fn may_primary(&self, id: &MigrationId) -> bool {
+        self.follows_primary(id) || !self.lacking.contains(id)
+    }
+}
+
+fn is_subscribed(inside: Inside<'_>) -> bool {
+    let Inside::Seen(server) = inside else { return false };
+    server.database.present().is_some_and(|database| database.subscription.is_some())
 }
 
 /// It is meant to be the primary, says so itself, or was made a standby and takes writes.
@@ -230,4 +280,44 @@ fn pending_migrations(
         compared.refused.into_iter().map(|refusal| Hold::new(node.as_str(), Reason::Migration(Box::new(refusal)))),
     );
     compared.to_apply
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::simulate::generate::full_packs;
+    use crate::plan::simulate::{Order, finished};
+
+    /// What each pass does about migrations after the packs of a finished cluster grew by this many.
+    fn passes(kept: usize) -> Vec<String> {
+        let mut cluster = finished(&[Mode::Logical], &[]);
+        let full = full_packs("trading").expect("it is known");
+        cluster.packs = vec![Pack { migrations: full.migrations[..kept].to_vec(), ..full.clone() }];
+        cluster.converge(Order::LINEAR).expect("it converges");
+        cluster.packs = vec![full];
+        let mut passes = Vec::new();
+        for _ in 0..4 {
+            let plan = cluster.plan();
+            let steps = plan.steps().filter_map(|step| match step {
+                Step::ApplyMigration { node, id, .. } => Some(format!("{node} {}", id.number)),
+                Step::CatchUp { node, .. } => Some(format!("{node} catches up")),
+                _ => None,
+            });
+            passes.push(steps.collect::<Vec<_>>().join(", "));
+            cluster.run(&plan, Order::LINEAR, None, false).expect("its steps succeed");
+            crate::plan::simulate::time::settle(&mut cluster.world);
+        }
+        passes.retain(|pass| !pass.is_empty());
+        passes
+    }
+
+    #[test]
+    fn what_is_added_comes_to_replicas_first_and_what_is_taken_away_to_the_primary() {
+        // Number 3 needs the community edition; number 6 is the one the primary takes first.
+        assert_eq!(
+            passes(2),
+            ["replica-1 4, replica-1 5, primary-1 4, primary-1 5, primary-1 6", "replica-1 catches up, replica-1 6"]
+        );
+        assert_eq!(passes(5), ["primary-1 6", "replica-1 catches up, replica-1 6"]);
+    }
 }

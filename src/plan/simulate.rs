@@ -6,12 +6,12 @@
 mod act;
 mod convergence;
 mod events;
-mod generate;
+pub mod generate;
 mod look;
 mod removing;
 mod safety;
 mod sql;
-mod time;
+pub mod time;
 pub mod world;
 
 pub use convergence::finished;

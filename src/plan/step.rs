@@ -110,6 +110,13 @@ pub enum Step {
         /// Written into `hypertide.node`.
         seat: Seat,
     },
+    /// Wait until a logical replica has applied everything the primary has committed by now.
+    CatchUp {
+        /// The replica.
+        node: NodeName,
+        /// The primary.
+        with: NodeName,
+    },
     /// Run one migration and record it, in one transaction.
     ApplyMigration {
         /// On which node.
@@ -288,6 +295,7 @@ impl Step {
             | Self::AlignPasswords { node, .. }
             | Self::CreateDatabase { node }
             | Self::InstallCatalog { node, .. }
+            | Self::CatchUp { node, .. }
             | Self::ApplyMigration { node, .. }
             | Self::CreatePublication { node, .. }
             | Self::PublishSchemas { node, .. }

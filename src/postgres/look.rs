@@ -111,6 +111,29 @@ async fn chunk_lists(
     Ok(lists)
 }
 
+/// How often a subscription has failed to apply, since statistics were reset.
+pub async fn apply_errors(session: &Session, subscription: &Ident) -> Result<i64, PostgresError> {
+    let row = session
+        .client()
+        .query_one(
+            "select coalesce(sum(apply_error_count), 0)::bigint from pg_stat_subscription_stats where subname = $1",
+            &[&subscription.as_str()],
+        )
+        .await
+        .map_err(|source| session.failed("count the errors of the subscription", source))?;
+    Ok(row.get(0))
+}
+
+/// The number of the chunk that was made last.
+pub async fn newest_chunk(session: &Session) -> Result<i64, PostgresError> {
+    let row = session
+        .client()
+        .query_one("select last_value from _timescaledb_catalog.chunk_id_seq", &[])
+        .await
+        .map_err(|source| session.failed("read the number of the newest chunk", source))?;
+    Ok(row.get(0))
+}
+
 pub(super) async fn one_json(
     session: &Session,
     doing: &str,

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::site::Site;
 use crate::status::latest::Latest;
-use crate::tasks::sequences;
+use crate::tasks::{heartbeat, nudge, sequences};
 use crew::Crew;
 
 /// What the tasks of an agent share. Cheap to clone.
@@ -46,6 +46,8 @@ pub async fn run(site: &Site) -> Result<(), AgentError> {
 
     let mut crew = Crew::new(handles.stop.clone());
     crew.keep("passes", || passes::run(site, &handles, &publish));
+    crew.keep("chunk watch", || nudge::run(site, &handles));
+    crew.keep("heartbeat", || heartbeat::run(site, &handles));
     crew.keep("sequences", || sequences::run(site, &handles.stop));
 
     tracing::info!(cluster = %site.desired.cluster, "agent started");

@@ -26,6 +26,7 @@ fn pack(name: &str, migrations: &[(u32, &str)]) -> Pack {
                 id: id(name, *number),
                 checksum: format!("sum{number}"),
                 needs: Needs { community: needs.contains('c'), no_logical_replica: needs.contains('l') },
+                is_primary_first: false,
                 sql: "select 1".to_owned(),
             })
             .collect(),

@@ -14,7 +14,7 @@ use crate::model::names::{ClusterName, Ident};
 use crate::model::pack::{Migration, MigrationId, Needs, Pack};
 
 /// Name, published schemas, chunk schemas, all schemas, then one text for each migration; `!` marks those that need
-/// the community edition and no logical replica.
+/// the community edition and no logical replica, `-` those that the primary takes first.
 type PackRow =
     (&'static str, &'static [&'static str], &'static [&'static str], &'static [&'static str], &'static [&'static str]);
 
@@ -30,6 +30,7 @@ const PACKS: [PackRow; 4] = [
             "!compress trading.bars",
             "hypertable trading.orders trading_chunks\ntable analytics.summary",
             "table trading.late",
+            "-table analytics.reshaped",
         ],
     ),
     (
@@ -52,11 +53,13 @@ pub fn full_packs(name: &str) -> Option<Pack> {
     let (name, published, chunk_schemas, schemas, migrations) = PACKS.iter().find(|row| row.0 == name)?;
     let migration = |(number, text): (u32, &&str)| {
         let has_needs = text.starts_with('!');
+        let is_primary_first = text.starts_with('-');
         Migration {
             id: MigrationId { pack: (*name).to_owned(), number, what: "what".into() },
             checksum: format!("sum-{number}"),
             needs: Needs { community: has_needs, no_logical_replica: has_needs },
-            sql: text.trim_start_matches('!').to_owned(),
+            is_primary_first,
+            sql: text.trim_start_matches(['!', '-']).to_owned(),
         }
     };
     Some(Pack {

@@ -43,6 +43,10 @@ pub fn simulate(world: &mut World, step: &Step, run: &Run<'_>) -> Answer {
             database.catalog_version = CATALOG_VERSION;
             Ok(())
         }
+        Step::CatchUp { node, with } => {
+            answering(world, with)?;
+            answering(world, node).map(|_| ())
+        }
         Step::ApplyMigration { node, id, seat } => apply_migration(world, node, id, *seat, run),
         Step::CreatePublication { node, schemas } => {
             let database = with_catalog(world, node)?;

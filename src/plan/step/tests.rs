@@ -69,6 +69,7 @@ fn all() -> Vec<Step> {
         Step::AlignPasswords { node: of(), from: from.clone() },
         Step::CreateDatabase { node: of() },
         Step::InstallCatalog { node: of(), seat },
+        Step::CatchUp { node: of(), with: from.clone() },
         Step::ApplyMigration { node: of(), id, seat },
         Step::CreatePublication { node: on_primary(), schemas: schemas.clone() },
         Step::PublishSchemas { node: on_primary(), schemas },

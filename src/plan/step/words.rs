@@ -28,6 +28,7 @@ impl Step {
             Self::AlignPasswords { .. } => "align_passwords",
             Self::CreateDatabase { .. } => "create_database",
             Self::InstallCatalog { .. } => "install_catalog",
+            Self::CatchUp { .. } => "catch_up",
             Self::ApplyMigration { .. } => "apply_migration",
             Self::CreatePublication { .. } => "create_publication",
             Self::PublishSchemas { .. } => "publish_schemas",
@@ -73,6 +74,7 @@ impl fmt::Display for Step {
             Self::AlignPasswords { node, from } => write!(f, "give {node} the password verifiers of {from}"),
             Self::CreateDatabase { node } => write!(f, "create the database on {node}"),
             Self::InstallCatalog { node, .. } => write!(f, "install TimescaleDB and hypertide's schema on {node}"),
+            Self::CatchUp { node, with } => write!(f, "wait until {node} has applied what {with} has"),
             Self::ApplyMigration { node, id, .. } => write!(f, "apply migration {id} on {node}"),
             Self::CreatePublication { node, schemas } => {
                 write!(f, "create the publication on {node} for schemas {}", list(schemas))

@@ -60,6 +60,10 @@ pub async fn apply_migration(
     let transaction = session.client_mut().transaction().await.map_err(failed)?;
     // A migration may take as long as it takes.
     transaction.batch_execute("set local statement_timeout = 0").await.map_err(failed)?;
+    if !context.is_writable {
+        // Rows that a migration writes come from the primary: here they pass into nothing.
+        transaction.batch_execute("set local hypertide.migrates = on").await.map_err(failed)?;
+    }
     let published: Vec<&str> = context.published.iter().map(Ident::as_str).collect();
     let were_there = without_identity(&transaction, &published).await.map_err(failed)?;
     transaction.batch_execute(&migration.sql).await.map_err(failed)?;

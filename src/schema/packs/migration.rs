@@ -32,11 +32,13 @@ pub(super) fn read_all(files: &Files, pack: &str, problems: &mut Vec<PackProblem
             problems.push(PackProblem::NotUtf8 { path });
             continue;
         };
-        check_script(&path, sql, problems);
+        let statements = script::statements(sql);
+        check_script(&path, &statements, problems);
         let migration = Migration {
             id: MigrationId { pack: pack.to_owned(), number, what: what.to_owned() },
             checksum: checksum(bytes),
             needs: needs(&path, sql, problems),
+            is_primary_first: statements.iter().any(|statement| statement.takes_away),
             sql: sql.to_owned(),
         };
         if let Some((first, _)) = by_number.get(&number) {
@@ -106,8 +108,7 @@ fn looks_like_needs(line: &str) -> bool {
 }
 
 /// One transaction around the whole file is hypertide's to open and to close.
-fn check_script(path: &str, sql: &str, problems: &mut Vec<PackProblem>) {
-    let statements = script::statements(sql);
+fn check_script(path: &str, statements: &[Statement], problems: &mut Vec<PackProblem>) {
     if statements.is_empty() {
         problems.push(PackProblem::Empty { path: path.to_owned() });
     }

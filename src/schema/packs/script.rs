@@ -7,6 +7,12 @@
 /// How many words of a statement are kept.
 const WORDS: usize = 2;
 
+/// What `ALTER … DROP` can take away without taking away a column.
+const KEEPS_COLUMN: [&str; 5] = ["constraint", "default", "expression", "identity", "not"];
+
+/// What `DROP` takes away with the rows in it.
+const WHOLES: [&str; 2] = ["schema", "table"];
+
 /// Where a statement begins.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Statement {
@@ -14,6 +20,8 @@ pub(super) struct Statement {
     pub(super) line: usize,
     /// Its first words in lower case; fewer when something else comes between.
     pub(super) words: Vec<String>,
+    /// It takes away, or renames, what rows on their way to a replica may still need: tables and columns.
+    pub(super) takes_away: bool,
 }
 
 /// All top-level statements, in order.
@@ -155,7 +163,7 @@ impl Scan {
         if !self.is_inside {
             self.is_inside = true;
             self.is_opening = true;
-            self.statements.push(Statement { line, words: Vec::new() });
+            self.statements.push(Statement { line, words: Vec::new(), takes_away: false });
         }
         match token {
             Token::Word => return self.word(&text.to_lowercase()),
@@ -174,11 +182,17 @@ impl Scan {
             "end" if self.bodies > 0 => self.bodies -= 1,
             _ => {}
         }
-        if self.is_opening
-            && let Some(statement) = self.statements.last_mut()
-            && statement.words.len() < WORDS
-        {
-            statement.words.push(word.to_owned());
+        if let Some(statement) = self.statements.last_mut() {
+            let first = |word: &str| statement.words.first().is_some_and(|first| first == word);
+            // `DROP COLUMN` may leave out its second word; what else can be dropped from a column has a word of its own.
+            let drops_part = self.last == "drop" && !KEEPS_COLUMN.contains(&word);
+            let renames = self.last == "rename" && word != "constraint";
+            let is_in_alter = self.parentheses == 0 && first("alter");
+            statement.takes_away |=
+                (is_in_alter && (drops_part || renames)) || (first("drop") && WHOLES.contains(&word));
+            if self.is_opening && statement.words.len() < WORDS {
+                statement.words.push(word.to_owned());
+            }
         }
         word.clone_into(&mut self.last);
     }
@@ -221,6 +235,37 @@ mod tests {
             "select a$b$ from t where x = $1 or y = $2",
         ] {
             assert_eq!(heads(sql).len(), 1, "{sql}");
+        }
+    }
+
+    #[test]
+    fn what_takes_tables_or_columns_away_is_told_from_what_does_not() {
+        let takes_away = |sql: &str| statements(sql).iter().any(|one| one.takes_away);
+        for sql in [
+            "drop table a.b",
+            "DROP TABLE IF EXISTS a",
+            "drop schema s cascade",
+            "alter table a drop column b",
+            "alter table only a.b drop b, add c int",
+            "alter table a add c int; alter table a alter c set default 1, drop if exists d",
+            "alter table a rename column b to c",
+            "alter table a rename to b",
+        ] {
+            assert!(takes_away(sql), "{sql}");
+        }
+        for sql in [
+            "alter table a add column b int",
+            "alter table a alter b drop not null, alter c drop default",
+            "alter table a drop constraint a_pkey",
+            "alter table a alter b drop identity",
+            "alter table a rename constraint b to c",
+            "drop index i",
+            "drop view v",
+            "create table a (drop_column int)",
+            "comment on table a is 'drop table'",
+            "do $$ begin execute 'drop table a'; end $$",
+        ] {
+            assert!(!takes_away(sql), "{sql}");
         }
     }
 
