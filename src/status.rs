@@ -15,6 +15,7 @@ use crate::model::observed::{
     ContainerSeen, DatabaseSeen, NodeSeen, Observed, RunState, ServerSeen, SlotSeen, WalStatus,
 };
 use crate::model::seen::Seen;
+use crate::plan::chunks::strategy::{self, Strategy};
 use crate::plan::chunks::{self, Completeness};
 use crate::plan::hold::{Hold, Reason};
 use crate::plan::step::Plan;
@@ -35,12 +36,25 @@ pub struct Status {
     pub endpoint: Endpoint,
     /// Every node, in the order of the configuration.
     pub nodes: Vec<NodeStatus>,
+    /// Published hypertables of the primary; empty where nothing is replicated logically.
+    pub hypertables: Vec<HypertableStatus>,
     /// What is wanted and not done, and why.
     pub holds: Vec<Hold>,
     /// When backups last succeeded and were last restored and compared.
     pub backups: Backups,
     /// The agent's container: a state of [`NodeStatus::state`].
     pub agent: &'static str,
+}
+
+/// How a hypertable is published.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct HypertableStatus {
+    /// `schema.table`
+    pub name: String,
+    /// How its chunks come into the publication.
+    pub strategy: Strategy,
+    /// Its chunks on the primary.
+    pub chunks: usize,
 }
 
 /// Where clients connect: `host:port`.
@@ -143,11 +157,25 @@ impl Status {
             epoch,
             endpoint,
             nodes,
+            hypertables: primary_server.map(hypertables).unwrap_or_default(),
             holds,
             backups: Backups::default(),
             agent,
         }
     }
+}
+
+fn hypertables(primary: &ServerSeen) -> Vec<HypertableStatus> {
+    let Some(database) = primary.database.present() else { return Vec::new() };
+    let Some(publication) = &database.publication else { return Vec::new() };
+    let published = database.hypertables.values().filter(|hypertable| publication.covers(&hypertable.name));
+    published
+        .map(|hypertable| HypertableStatus {
+            name: hypertable.name.to_string(),
+            strategy: strategy::of(hypertable, publication, database),
+            chunks: database.chunks.values().filter(|chunk| chunk.hypertable == hypertable.name).count(),
+        })
+        .collect()
 }
 
 impl NodeStatus {

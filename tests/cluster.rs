@@ -20,6 +20,9 @@ mod logical;
 #[path = "cluster/migrations.rs"]
 mod migrations;
 
+#[path = "cluster/mirror.rs"]
+mod mirror;
+
 #[path = "cluster/neighbours.rs"]
 mod neighbours;
 

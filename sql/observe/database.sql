@@ -33,6 +33,8 @@ with publication as (
     and not exists (select from pg_inherits i where i.inhrelid = c.oid and i.inhparent in (select relid from hypertable))
     and not exists (select from hypertide.retired_chunk r
                     where r.schema_name = n.nspname and r.table_name = c.relname)
+    -- Where the rows of compressed chunks are; since 2.29 beside the chunks.
+    and not exists (select from _timescaledb_catalog.compression_settings s where s.compress_relid = c.oid)
 ), slot as (
   -- A subscription streams under its slot's name, a standby under its node's.
   select s.slot_name, greatest(s.confirmed_flush_lsn, w.replay_lsn, case when w.pid is null then s.restart_lsn end) as done
@@ -77,6 +79,13 @@ select json_build_object(
                            a.attnotnull and not a.atthasdef and a.attidentity = '', a.attgenerated <> '')), '[]')
                   from pg_attribute a where a.attrelid = p.relid and a.attnum > 0 and not a.attisdropped))), '[]')
     from plain p),
+  -- Tables of TimescaleDB's own schema that are no chunks of these hypertables: a chunk may be lacking their names.
+  'strangers', (
+    select coalesce(json_agg(json_build_array(n.nspname, c.relname)), '[]')
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    where c.relkind in ('r', 'p') and n.nspname in (select chunk_schema from hypertable where chunk_schema ~ '^_timescaledb')
+      and not exists (select from pg_inherits i where i.inhrelid = c.oid and i.inhparent in (select relid from hypertable))
+      and not exists (select from hypertide.retired_chunk r where r.schema_name = n.nspname and r.table_name = c.relname)),
   'hypertables', (
     select coalesce(json_agg(json_build_object(
       'schema', h.schema_name, 'table', h.table_name, 'chunk_schema', h.chunk_schema, 'compressed', h.compressed,

@@ -4,6 +4,13 @@
 -- A slice is the stretch of one dimension that a chunk holds: [start, end) in TimescaleDB's own unit, which is
 -- microseconds since 1970 for times and dates, the number itself for integers, the hash for a space dimension.
 
+-- Since 2.29 a chunk's row refers to its table and slices belong to one chunk; before, it has the table's names, and chunks
+-- share slices.
+create or replace function hypertide.has_chunk_relid() returns bool
+language sql stable set search_path = pg_catalog as $$
+  select exists (select from pg_attribute where attrelid = '_timescaledb_catalog.chunk'::regclass and attname = 'relid')
+$$;
+
 -- Every chunk of these hypertables: its table, its hypertable, its status bits (1: compressed) and one [start, end] per
 -- dimension, in the order in which the dimensions were added.
 create or replace function hypertide.chunks(roots oid[])
@@ -14,8 +21,7 @@ declare
     join pg_namespace n on n.nspname = h.schema_name
     join pg_class c on c.relnamespace = n.oid and c.relname = h.table_name where c.oid = any ($1)';
 begin
-  if to_regclass('_timescaledb_catalog.chunk_constraint') is not null then
-    -- Until 2.28 chunks share slices, and name their table.
+  if not hypertide.has_chunk_relid() then
     return query execute format('
       select c.oid, h.oid, k.status, s.slices
       from (%s) h
@@ -82,7 +88,7 @@ language plpgsql stable set search_path = pg_catalog as $$
 declare
   found_slices int8[];
 begin
-  if to_regclass('_timescaledb_catalog.chunk_constraint') is not null then
+  if not hypertide.has_chunk_relid() then
     execute 'select array_agg(b.bound order by s.dimension_id, b.place)
       from _timescaledb_catalog.chunk k
       join pg_class c on c.oid = $1 and c.relname = k.table_name
@@ -108,30 +114,40 @@ create or replace function hypertide.swallow_row() returns trigger language plpg
 --
 -- A trigger that swallows the row is put on the root for the length of this transaction, while TimescaleDB looks away:
 -- it would copy the trigger to every chunk. The chunk that is made gets a copy all the same. Meanwhile writers of this
--- hypertable wait.
+-- hypertable wait. A chunk that was there has no such trigger: what the row then meets undoes it.
 create or replace function hypertide.touch(root regclass, columns name[], literals text[]) returns regclass
 language plpgsql set search_path = pg_catalog, public as $$
 declare
-  last_id  bigint;
-  made     regclass;
+  last_id bigint;
+  stored  bigint;
+  made    regclass;
 begin
   perform set_config('timescaledb.restoring', 'on', true);
   execute format('create trigger "!hypertide_makes_chunk" before insert on %s
                   for each row execute function hypertide.swallow_row()', root);
   perform set_config('timescaledb.restoring', 'off', true);
   select last_value into last_id from _timescaledb_catalog.chunk_id_seq;
-  perform set_config('hypertide.makes_chunk', 'on', true);
-  execute format('insert into %s (%s) values (%s)', root,
-    (select string_agg(quote_ident(c), ', ' order by place) from unnest(columns) with ordinality u (c, place)),
-    (select string_agg(quote_literal(l), ', ' order by place) from unnest(literals) with ordinality u (l, place)));
-  perform set_config('hypertide.makes_chunk', 'off', true);
-  -- The chunk's table: `relid` since 2.29, two names before.
-  select coalesce(k.fields ->> 'relid', format('%I.%I', k.fields ->> 'schema_name', k.fields ->> 'table_name'))::regclass
-  into made
-  from (select id, to_jsonb(c) as fields from _timescaledb_catalog.chunk c where id >= last_id) k
-  join pg_inherits i on i.inhparent = root and i.inhrelid =
-    coalesce(k.fields ->> 'relid', format('%I.%I', k.fields ->> 'schema_name', k.fields ->> 'table_name'))::regclass
-  where exists (select from pg_trigger t where t.tgrelid = i.inhrelid and t.tgname = '!hypertide_makes_chunk');
+  begin
+    perform set_config('hypertide.makes_chunk', 'on', true);
+    execute format('insert into %s (%s) values (%s)', root,
+      (select string_agg(quote_ident(c), ', ' order by place) from unnest(columns) with ordinality u (c, place)),
+      (select string_agg(quote_literal(l), ', ' order by place) from unnest(literals) with ordinality u (l, place)));
+    get diagnostics stored = row_count;
+    if stored > 0 then
+      raise exception using errcode = 'triggered_action_exception';
+    end if;
+    perform set_config('hypertide.makes_chunk', 'off', true);
+    select i.inhrelid into made
+    from (select coalesce(fields ->> 'relid', format('%I.%I', fields ->> 'schema_name', fields ->> 'table_name'))::regclass
+            as relation
+          from (select to_jsonb(c) as fields from _timescaledb_catalog.chunk c where c.id >= last_id) k) k
+    join pg_inherits i on i.inhparent = root and i.inhrelid = k.relation
+    join pg_trigger t on t.tgrelid = i.inhrelid and t.tgname = '!hypertide_makes_chunk';
+  exception
+    -- It was stored, refused as a write to a replica, or refused by a constraint: it reached a chunk that was there.
+    when triggered_action_exception or read_only_sql_transaction or integrity_constraint_violation then
+      made := null;
+  end;
   perform set_config('timescaledb.restoring', 'on', true);
   execute format('drop trigger "!hypertide_makes_chunk" on %s', root);
   if made is not null then

@@ -21,10 +21,13 @@ pub async fn status(cli: &Cli) -> Result<u8, Failure> {
     if cli.json {
         let replicas: Vec<_> = status.nodes.iter().filter(|node| node.replication.is_some()).collect();
         render::json(&serde_json::json!({
-            "primary": status.primary, "replicas": replicas, "holds": status.holds,
+            "primary": status.primary, "replicas": replicas, "hypertables": status.hypertables, "holds": status.holds,
         }));
     } else {
         render::line(render::status_text(&status));
+        for hypertable in &status.hypertables {
+            render::line(format!("{:<40} {:>6} chunks, {}", hypertable.name, hypertable.chunks, hypertable.strategy));
+        }
     }
     Ok(exit::DONE)
 }

@@ -51,14 +51,16 @@ pub async fn apply(cli: &Cli, is_plan_only: bool) -> Result<u8, Failure> {
 
 async fn apply_all(context: &Context, listener: Listener<'_>) -> Result<Vec<String>, Failure> {
     let mut applied = Vec::new();
-    for _ in 0..PASSES {
+    // Each pass applies at least one on some node.
+    let passes: usize = context.packs.iter().map(|pack| pack.migrations.len()).sum();
+    for _ in 0..=passes {
         let observed = context.observe().await?;
         let plan = migrations_to_apply(context, &observed)?;
         if plan.steps().next().is_none() {
             break;
         }
         execute_once(&context.site, &context.packs, &observed, &plan, listener).await?;
-        applied.extend(plan.steps().map(ToString::to_string));
+        applied.extend(plan.steps().filter(|step| is_migration(step)).map(ToString::to_string));
     }
     // What was made is to be replicated at once.
     let observed = context.observe().await?;
@@ -78,16 +80,18 @@ fn migrations_to_apply(context: &Context, observed: &Observed) -> Result<Plan, F
     if refused.is_empty() { Ok(only_migrations(plan)) } else { Err(Failure::refused(refused)) }
 }
 
-/// Applying, and looking whether anything is left.
-const PASSES: usize = 3;
+const fn is_migration(step: &Step) -> bool {
+    matches!(step, Step::ApplyMigration { .. })
+}
 
+/// Migrations, and waiting for what has to come before them.
 fn only_migrations(plan: Plan) -> Plan {
-    let is_migration = |step: &Step| matches!(step, Step::ApplyMigration { .. });
+    let is_part = |step: &Step| is_migration(step) || matches!(step, Step::CatchUp { .. });
     let stages = plan.stages.into_iter().map(|stage| Stage {
         lanes: stage
             .lanes
             .into_iter()
-            .map(|lane| lane.into_iter().filter(is_migration).collect::<Vec<_>>())
+            .map(|lane| lane.into_iter().filter(is_part).collect::<Vec<_>>())
             .filter(|lane: &Vec<Step>| !lane.is_empty())
             .collect(),
     });

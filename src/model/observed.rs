@@ -223,6 +223,8 @@ pub struct DatabaseSeen {
     pub publication: Option<PublicationSeen>,
     /// Ordinary tables and hypertable roots in the published schemas.
     pub tables: BTreeMap<TableName, TableSeen>,
+    /// Tables in TimescaleDB's own schemas that are no chunks of these hypertables.
+    pub strangers: BTreeSet<TableName>,
     /// Hypertables of the published schemas.
     pub hypertables: BTreeMap<TableName, Hypertable>,
     /// Their chunks.

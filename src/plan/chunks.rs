@@ -68,7 +68,9 @@ pub fn mirror(theirs: &DatabaseSeen, ours: &DatabaseSeen) -> Mirror {
             Some(here) if here.slices != chunk.slices => mirror.hold(Reason::ChunkDiffers(name.clone())),
             Some(_) => {}
             None if !is_mirrored(&chunk.hypertable) => mirror.is_incomplete = true,
-            None if ours.tables.contains_key(name) => mirror.hold(Reason::NameClash(name.clone())),
+            None if ours.tables.contains_key(name) || ours.strangers.contains(name) => {
+                mirror.hold(Reason::NameClash(name.clone()));
+            }
             None => match in_the_way(theirs, ours, chunk, &mirror.retire) {
                 Some(reason) => mirror.hold(reason),
                 None => mirror.make.push(ChunkToMirror {

@@ -72,6 +72,7 @@ pub struct DatabaseRow {
     holds_rows: bool,
     publication: Option<PublicationRow>,
     tables: Vec<TableRow>,
+    strangers: Vec<(String, String)>,
     hypertables: Vec<HypertableRow>,
     #[serde(deserialize_with = "positions")]
     retired: Vec<(String, String, Lsn)>,
@@ -258,6 +259,11 @@ impl DatabaseRow {
             holds_rows: self.holds_rows,
             publication: self.publication.map(|row| row.into_model(lists.members)).transpose()?,
             tables: self.tables.into_iter().map(TableRow::into_model).collect::<Result<_, _>>()?,
+            strangers: self
+                .strangers
+                .iter()
+                .map(|(schema, table)| TableName::new(schema, table))
+                .collect::<Result<_, _>>()?,
             hypertables: self.hypertables.into_iter().map(HypertableRow::into_model).collect::<Result<_, _>>()?,
             chunks: lists.chunks,
             lsn,

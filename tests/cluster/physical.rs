@@ -23,12 +23,33 @@ async fn a_physical_replica_is_a_streaming_standby_and_both_modes_live_in_one_cl
     world.sql("primary", "delete from trading.market_data where volume % 11 = 0");
     world.eventually_equal("trading.market_data", "primary", "replica");
 
-    a_logical_replica_joins_and_leaves(&world).await;
+    // Without a logical replica the community edition got the pack's compression, and now none can join.
+    if world.sql("primary", "show timescaledb.license") == "timescale" {
+        a_logical_replica_is_held_over_compression(&world).await;
+    } else {
+        a_logical_replica_joins_and_leaves(&world).await;
+    }
     a_standby_joins_survives_and_leaves(&world);
     the_standby_is_cloned_afresh(&world);
 
     world.ok(&["destroy", "--yes"]);
     assert_eq!(world.leftovers().await, Vec::<String>::new());
+}
+
+async fn a_logical_replica_is_held_over_compression(world: &World) {
+    world.sql("primary", "select compress_chunk(c) from show_chunks('trading.market_data') c limit 3");
+    world.eventually_equal("trading.market_data", "primary", "replica");
+    world.ok(&["replica", "add", "replica-2", "--mode", "logical", "--port", &world.ports[2].to_string()]);
+    let status = world.status();
+    assert_eq!(status["health"], "degraded", "{status}");
+    let holds = status["holds"].as_array().unwrap();
+    assert!(!holds.is_empty() && holds.iter().all(|hold| hold["reason"] == "compressed_hypertable"), "{status}");
+    // Nothing is published that would lose rows, and no slot keeps WAL for the one who waits.
+    assert_eq!(world.sql("primary", "select count(*) from pg_publication"), "0");
+    assert_eq!(world.sql("primary", "select slot_name from pg_replication_slots"), "hypertide_replica_1");
+    world.ok(&["replica", "remove", "replica-2"]);
+    assert!(!world.leftovers().await.iter().any(|found| found.contains("replica-2")));
+    world.is_converged();
 }
 
 async fn a_logical_replica_joins_and_leaves(world: &World) {

@@ -1,5 +1,7 @@
 //! A cluster of one test's own: random name, free ports, a directory for configuration and passwords; removed at the
 //! end by its label, however the test ends.
+//!
+//! It runs the image hypertide chooses, or the one `HYPERTIDE_TEST_IMAGE` names, unless the test names one itself.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -59,7 +61,8 @@ impl World {
         world
     }
 
-    /// Rewrites the configuration; without `nodes:` in it, one logical replica is the default.
+    /// Rewrites the configuration; without `nodes:` in it, one logical replica is the default, and without `image:` the
+    /// image the environment names, if it names one.
     pub fn configure(&self, more: &str) {
         let nodes = if more.contains("nodes:") {
             String::new()
@@ -72,10 +75,30 @@ impl World {
         let metrics = if more.contains("metrics:") {
             String::new()
         } else {
-            format!("metrics: {{listen: \"127.0.0.1:{}\"}}\n", self.agent_port)
+            format!(
+                "metrics: {{listen: \"127.0.0.1:{}\"}}
+",
+                self.agent_port
+            )
+        };
+        let image = match std::env::var("HYPERTIDE_TEST_IMAGE") {
+            Ok(image) if !image.is_empty() && !more.contains("image:") => format!(
+                "image: {image:?}
+"
+            ),
+            _ => String::new(),
         };
         // What tests count the lines of comes before.
-        std::fs::write(self.config(), format!("cluster: {}\n{nodes}{more}\n{metrics}", self.cluster)).unwrap();
+        std::fs::write(
+            self.config(),
+            format!(
+                "cluster: {}
+{nodes}{more}
+{metrics}{image}",
+                self.cluster
+            ),
+        )
+        .unwrap();
     }
 
     pub fn config(&self) -> PathBuf {

@@ -204,6 +204,7 @@ impl Look<'_> {
                 .filter(|(_, chunk)| is_in_scope(&chunk.root))
                 .map(|(name, chunk)| (name.clone(), chunk_seen(database, chunk)))
                 .collect(),
+            strangers: BTreeSet::new(),
             hypertables,
             lsn: Lsn(100),
             retired: database.retired.iter().map(|name| (name.clone(), Lsn(100))).collect(),
