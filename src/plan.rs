@@ -12,6 +12,7 @@ pub mod image;
 pub mod migrations;
 pub mod provision;
 pub mod publication;
+pub mod readiness;
 pub mod remit;
 pub mod removal;
 pub mod replication;
