@@ -213,6 +213,7 @@ impl<'a> Executor<'a> {
             Step::CreatePublication { node, schemas } => self.create_publication(node, schemas).await,
             Step::PublishSchemas { node, schemas } => self.publish_schemas(node, schemas).await,
             Step::PublishTables { node, tables } => self.publish_tables(node, tables).await,
+            Step::EnableAutoPublication { node } => self.enable_auto_publication(node).await,
             Step::CreateSlot { node, slot } => self.create_slot(node, slot).await,
             Step::DropSlot { node, slot } => self.drop_slot(node, slot).await,
             Step::PrepareSubscriber { node } => self.prepare_subscriber(node).await,

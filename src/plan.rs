@@ -63,11 +63,6 @@ pub fn plan(wanted: &Wanted<'_>, observed: &Observed) -> Plan {
     if observed.secrets.is_unknown() {
         // Without passwords no node can be made or asked.
         plan.then(host);
-    } else if let Some(upgrades) = provision::catalog_upgrades(&nodes, observed) {
-        // What this program asks of a database is not there yet, so nothing else is known of it.
-        let agent = agent_steps(wanted, observed, &mut plan.holds);
-        plan.then(agent.remove);
-        plan.then_side_by_side(upgrades);
     } else {
         let lanes = provision::lanes(wanted, &nodes, &primary, observed, &mut plan.holds);
         let replication = replication::stages(wanted, &nodes, &primary, observed, &lanes, &mut plan.holds);

@@ -97,6 +97,10 @@ impl Executor<'_> {
         Ok(setup::publish_tables(&*self.session(node).await?, name, tables).await?)
     }
 
+    pub(super) async fn enable_auto_publication(&self, node: &NodeName) -> Result<(), Cause> {
+        Ok(setup::enable_auto_publication(&*self.session(node).await?).await?)
+    }
+
     pub(super) async fn create_slot(&self, node: &NodeName, slot: &Ident) -> Result<(), Cause> {
         Ok(setup::create_physical_slot(&*self.session(node).await?, slot).await?)
     }

@@ -103,13 +103,17 @@ pub fn lanes<'a>(
             holds.push(Hold::new(node.name.as_str(), Reason::InRecovery));
             inside = Inside::Later;
         }
-        out.inside.insert(node.name.clone(), inside);
         if is_primary && matches!(lane.first(), Some(Step::CreateVolume { .. })) {
             out.steps.first.push(lane.remove(0));
         }
         lane.extend(server(node, inside));
+        if is_outdated(inside) {
+            inside = Inside::Later;
+        }
+        out.inside.insert(node.name.clone(), inside);
         if !is_primary && matches!(inside, Inside::Later) {
-            let is_starting = lane.iter().any(|step| matches!(step, Step::StartNode { .. }));
+            let is_starting =
+                lane.iter().any(|step| matches!(step, Step::StartNode { .. } | Step::InstallCatalog { .. }));
             unready = unready.or(Some((&node.name, is_starting)));
         }
         let mut pending = pending_migrations(wanted, inside, has_logical_replica, &node.name, holds);
@@ -236,19 +240,10 @@ fn server(node: &DesiredNode, inside: Inside<'_>) -> Vec<Step> {
     steps
 }
 
-/// One lane per node whose database has hypertide's schema in an older version; `None` when there is none.
-pub fn catalog_upgrades(nodes: &[DesiredNode], observed: &Observed) -> Option<Vec<Vec<Step>>> {
-    let lanes: Vec<Vec<Step>> = nodes
-        .iter()
-        .filter(|node| {
-            let server = observed.nodes.get(&node.name).and_then(|seen| seen.server.present());
-            let server = server.filter(|server| !server.in_recovery);
-            let catalog = server.and_then(|server| server.database.present()?.catalog);
-            catalog.is_some_and(|version| version < CATALOG_VERSION)
-        })
-        .map(|node| vec![Step::InstallCatalog { node: node.name.clone(), seat: node.seat }])
-        .collect();
-    (!lanes.is_empty()).then_some(lanes)
+/// hypertide's schema is there in an older version, so nothing else is known of the database until it is renewed.
+fn is_outdated(inside: Inside<'_>) -> bool {
+    let Inside::Seen(server) = inside else { return false };
+    server.database.present().is_some_and(|database| database.catalog.is_some_and(|version| version < CATALOG_VERSION))
 }
 
 /// The extension, hypertide's schema in the version of this program, and the row that says what the node is.

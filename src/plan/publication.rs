@@ -68,18 +68,40 @@ pub fn plan(
 }
 
 /// The same with the chunks that no schema covers: in one plan, for a subscriber must not see a publication without them.
+///
+/// Where TimescaleDB can publish them itself, it is told to, and their hypertables become members by name, which it asks
+/// for. What it did not get to do is still added here.
 fn with_chunks(
     mut steps: Vec<Step>,
     mut after: PublicationSeen,
     node: NodeName,
     database: Option<&DatabaseSeen>,
 ) -> Publication {
+    let roots = left_to_timescale(database, &after);
+    if !roots.is_empty() && database.is_some_and(|database| database.auto_publication == Some(false)) {
+        steps.push(Step::EnableAutoPublication { node: node.clone() });
+    }
+    let new_roots: BTreeSet<TableName> = roots.difference(&after.members).cloned().collect();
+    let chunks = database.into_iter().flat_map(|database| &database.chunks);
+    // TimescaleDB adds the chunks of a root that becomes a member.
+    let come_along = chunks.filter(|(_, chunk)| new_roots.contains(&chunk.hypertable)).map(|(name, _)| name.clone());
+    after.members.extend(come_along);
     let uncovered = chunks::unpublished(database, &after);
-    if !uncovered.is_empty() {
-        after.members.extend(uncovered.iter().cloned());
-        steps.push(Step::PublishTables { node, tables: uncovered });
+    for tables in [new_roots, uncovered].into_iter().filter(|tables| !tables.is_empty()) {
+        after.members.extend(tables.iter().cloned());
+        steps.push(Step::PublishTables { node: node.clone(), tables });
     }
     Publication { steps, after: Some(after) }
+}
+
+/// Published hypertables whose chunks have no schema of their own, where TimescaleDB can publish new chunks itself.
+fn left_to_timescale(database: Option<&DatabaseSeen>, publication: &PublicationSeen) -> BTreeSet<TableName> {
+    let database = database.filter(|database| database.auto_publication.is_some());
+    let hypertables = database.into_iter().flat_map(|database| database.hypertables.values());
+    hypertables
+        .filter(|hypertable| publication.covers(&hypertable.name) && scope::is_timescale_own(&hypertable.chunk_schema))
+        .map(|hypertable| hypertable.name.clone())
+        .collect()
 }
 
 fn is_postponed(pack: &Pack, postponed: &[MigrationId]) -> bool {
@@ -173,6 +195,26 @@ mod tests {
         let (publication, reasons) = planned(&cluster, false, &database, &[]);
         assert_eq!((labels(&publication).as_str(), reasons.as_str()), ("", "needs_up"));
         assert_eq!(publication.after, None);
+    }
+
+    #[test]
+    fn chunks_without_a_schema_of_their_own_are_left_to_timescaledb_where_it_can() {
+        let (cluster, mut database) = published(&["metering"]);
+        assert_eq!(labels(&planned(&cluster, false, &database, &[]).0), "");
+        database.auto_publication = Some(false);
+        let (publication, _) = planned(&cluster, false, &database, &[]);
+        let node = primary();
+        let tables = BTreeSet::from([table("metering.readings")]);
+        assert_eq!(
+            publication.steps,
+            [Step::EnableAutoPublication { node: node.clone() }, Step::PublishTables { node, tables }]
+        );
+        database.auto_publication = Some(true);
+        database.publication = publication.after;
+        assert_eq!(labels(&planned(&cluster, false, &database, &[]).0), "");
+        let (cluster, mut database) = published(&["trading"]);
+        database.auto_publication = Some(false);
+        assert_eq!(labels(&planned(&cluster, false, &database, &[]).0), "", "their schema is published");
     }
 
     #[test]

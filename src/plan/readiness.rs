@@ -109,8 +109,7 @@ fn of_subscriber(name: &NodeName, ours: &DatabaseSeen, primary: &ServerSeen, the
         .chunks
         .iter()
         .filter(|(name, chunk)| {
-            of_mirrored(&chunk.hypertable)
-                && theirs.chunks.get(*name).is_none_or(|there| there.slices != chunk.slices)
+            of_mirrored(&chunk.hypertable) && theirs.chunks.get(*name).is_none_or(|there| there.slices != chunk.slices)
         })
         .count();
     let counted = [

@@ -58,6 +58,7 @@ const fn is_in_remit(step: &Step) -> bool {
             | Step::StartNode { .. }
             | Step::AlignPasswords { .. }
             | Step::PublishTables { .. }
+            | Step::EnableAutoPublication { .. }
             | Step::PrepareSubscriber { .. }
             | Step::AlignPartitioning { .. }
             | Step::RetireChunks { .. }

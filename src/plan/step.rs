@@ -147,6 +147,11 @@ pub enum Step {
         /// The tables to add.
         tables: BTreeSet<TableName>,
     },
+    /// Let TimescaleDB add each new chunk to the publications of its hypertable, in the transaction that makes it.
+    EnableAutoPublication {
+        /// On the primary.
+        node: NodeName,
+    },
     /// Create the physical slot a standby streams from.
     CreateSlot {
         /// On the primary.
@@ -300,6 +305,7 @@ impl Step {
             | Self::CreatePublication { node, .. }
             | Self::PublishSchemas { node, .. }
             | Self::PublishTables { node, .. }
+            | Self::EnableAutoPublication { node }
             | Self::CreateSlot { node, .. }
             | Self::DropSlot { node, .. }
             | Self::PrepareSubscriber { node }

@@ -10,6 +10,8 @@ mod subscriber;
 pub use chunks::{align_partitioning, forget_retired, gone, make_chunks, make_chunks_ahead, retire_chunks};
 pub use database::{create_database, install_catalog};
 pub use migration::{MigrationContext, MigrationError, apply_migration};
-pub use publisher::{create_physical_slot, create_publication, drop_slot, publish_schemas, publish_tables};
+pub use publisher::{
+    create_physical_slot, create_publication, drop_slot, enable_auto_publication, publish_schemas, publish_tables,
+};
 pub use roles::{Verifiers, create_roles, verifiers};
 pub use subscriber::{empty_tables, guard_tables, prepare_subscriber, refresh_subscription, subscribe, unsubscribe};

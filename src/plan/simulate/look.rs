@@ -208,7 +208,7 @@ impl Look<'_> {
             hypertables,
             lsn: Lsn(100),
             retired: database.retired.iter().map(|name| (name.clone(), Lsn(100))).collect(),
-            auto_publication: None,
+            auto_publication: database.auto_publication,
             jobs: BTreeMap::new(),
             risky_settings: BTreeSet::new(),
             behind_millis: BTreeMap::new(),

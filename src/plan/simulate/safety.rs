@@ -180,6 +180,7 @@ fn assert_in_remit(full: &Plan, kept: &Plan) {
                 | "start_node"
                 | "align_passwords"
                 | "publish_tables"
+                | "enable_auto_publication"
                 | "prepare_subscriber"
                 | "align_partitioning"
                 | "retire_chunks"

@@ -8,7 +8,7 @@ use super::world::{
     verifier,
 };
 use crate::model::chunk::{ChunkToMirror, Hypertable, Partitioning};
-use crate::model::cluster::Seat;
+use crate::model::cluster::{Edition, Seat};
 use crate::model::names::{Ident, NodeName, TableName};
 use crate::model::observed::SeatRow;
 use crate::model::pack::{AppliedMigration, MigrationId};
@@ -38,7 +38,9 @@ pub fn simulate(world: &mut World, step: &Step, run: &Run<'_>) -> Answer {
         }
         Step::InstallCatalog { node, seat } => {
             let row = SeatRow { node: node.to_string(), seat: *seat, epoch: 1 };
+            let can_publish = world.edition == Edition::Community;
             let database = database(world, node)?;
+            database.auto_publication = can_publish.then(|| database.auto_publication.unwrap_or_default());
             database.catalog.get_or_insert(row);
             database.catalog_version = CATALOG_VERSION;
             Ok(())
@@ -82,6 +84,13 @@ pub fn simulate(world: &mut World, step: &Step, run: &Run<'_>) -> Answer {
                 return no("relation is already member of publication");
             }
             publication.tables.extend(tables.iter().cloned());
+            // A root brings the chunks it has.
+            let chunks = database.chunks.iter().filter(|(_, chunk)| tables.contains(&chunk.root));
+            publication.tables.extend(chunks.map(|(name, _)| name.clone()));
+            Ok(())
+        }
+        Step::EnableAutoPublication { node } => {
+            with_catalog(world, node)?.auto_publication = Some(true);
             Ok(())
         }
         Step::CreateSlot { node, slot } => {
@@ -185,7 +194,7 @@ fn apply_migration(world: &mut World, node: &NodeName, id: &MigrationId, _: Seat
     if database.migrations.iter().any(|row| row.id.pack == id.pack && row.id.number == id.number) {
         return no(format!("{id} is recorded already"));
     }
-    if migration.needs.community && edition != crate::model::cluster::Edition::Community {
+    if migration.needs.community && edition != Edition::Community {
         return no("0A000: not available under the current license");
     }
     let published = if run.is_published { scope::schemas(run.desired, Some(run.packs)) } else { BTreeSet::new() };

@@ -87,6 +87,8 @@ pub struct Database {
     /// Tables that refuse writes which do not come from replication.
     pub guarded: BTreeSet<TableName>,
     pub chunks: BTreeMap<TableName, Chunk>,
+    /// TimescaleDB publishes new chunks itself; `None` where it cannot.
+    pub auto_publication: Option<bool>,
     /// Names of dropped chunks in whose places tables stand.
     pub retired: BTreeSet<TableName>,
     /// The number of rows ever written to a table or chunk.
@@ -339,6 +341,11 @@ impl Database {
         };
         self.next_chunk += 1;
         self.chunks.insert(name.clone(), Chunk { root: root.clone(), start, compressed: false });
+        if self.auto_publication == Some(true) {
+            for publication in self.publications.values_mut().filter(|there| there.tables.contains(root)) {
+                publication.tables.insert(name.clone());
+            }
+        }
         Some(name)
     }
 }

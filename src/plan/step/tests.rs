@@ -74,6 +74,7 @@ fn all() -> Vec<Step> {
         Step::CreatePublication { node: on_primary(), schemas: schemas.clone() },
         Step::PublishSchemas { node: on_primary(), schemas },
         Step::PublishTables { node: on_primary(), tables: tables.clone() },
+        Step::EnableAutoPublication { node: on_primary() },
         Step::CreateSlot { node: on_primary(), slot: slot.clone() },
         Step::DropSlot { node: on_primary(), slot },
         Step::PrepareSubscriber { node: of() },

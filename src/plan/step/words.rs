@@ -33,6 +33,7 @@ impl Step {
             Self::CreatePublication { .. } => "create_publication",
             Self::PublishSchemas { .. } => "publish_schemas",
             Self::PublishTables { .. } => "publish_tables",
+            Self::EnableAutoPublication { .. } => "enable_auto_publication",
             Self::CreateSlot { .. } => "create_slot",
             Self::DropSlot { .. } => "drop_slot",
             Self::PrepareSubscriber { .. } => "prepare_subscriber",
@@ -85,6 +86,7 @@ impl fmt::Display for Step {
             Self::PublishTables { node, tables } => {
                 write!(f, "add {} to the publication on {node}", list(tables))
             }
+            Self::EnableAutoPublication { node } => write!(f, "let TimescaleDB publish new chunks on {node}"),
             Self::CreateSlot { node, slot } => write!(f, "create the replication slot {slot} on {node}"),
             Self::DropSlot { node, slot } => write!(f, "drop the replication slot {slot} on {node}"),
             Self::PrepareSubscriber { node } => write!(f, "make {node} ready to subscribe, read-only for applications"),

@@ -35,6 +35,14 @@ pub async fn publish_tables(
     session.run("add chunks to the publication", &sql).await
 }
 
+/// Lets TimescaleDB (2.25 and later) publish each new chunk of a published hypertable in the transaction that makes it. For
+/// the whole server: sessions that are open get it too.
+pub async fn enable_auto_publication(session: &Session) -> Result<(), PostgresError> {
+    let doing = "let TimescaleDB publish new chunks";
+    session.run(doing, "alter system set timescaledb.enable_chunk_auto_publication = on").await?;
+    session.run(doing, "select pg_reload_conf()").await
+}
+
 /// Creates a physical slot that keeps WAL from now on.
 pub async fn create_physical_slot(session: &Session, slot: &Ident) -> Result<(), PostgresError> {
     session
