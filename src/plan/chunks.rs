@@ -11,9 +11,13 @@ use serde::Serialize;
 
 use super::hold::Reason;
 use super::scope;
-use crate::model::chunk::{Chunk, ChunkToMirror, Hypertable, Partitioning};
+use crate::model::chunk::{Chunk, ChunkToMirror, Dimension, Hypertable, Partitioning};
 use crate::model::names::TableName;
 use crate::model::observed::{DatabaseSeen, PublicationSeen};
+
+/// Types of time dimensions whose values can be told from TimescaleDB's own unit.
+const TIME_TYPES: [&str; 6] =
+    ["bigint", "date", "integer", "smallint", "timestamp with time zone", "timestamp without time zone"];
 
 /// How many compressed chunks are named; more would say no more.
 const NAMED: usize = 20;
@@ -39,6 +43,7 @@ pub struct Mirror {
 pub fn mirror(theirs: &DatabaseSeen, ours: &DatabaseSeen) -> Mirror {
     let mut mirror = Mirror::default();
     for (name, hypertable) in &theirs.hypertables {
+        mirror.held.extend(strange_time(hypertable).map(|column_type| Reason::TimeType(name.clone(), column_type)));
         match ours.hypertables.get(name) {
             Some(here) if !has_same_dimensions(hypertable, here) => {
                 mirror.held.push(Reason::DimensionsDiffer(name.clone()));
@@ -50,7 +55,7 @@ pub fn mirror(theirs: &DatabaseSeen, ours: &DatabaseSeen) -> Mirror {
         }
     }
     let is_mirrored = |name: &TableName| match (theirs.hypertables.get(name), ours.hypertables.get(name)) {
-        (Some(there), Some(here)) => has_same_dimensions(there, here),
+        (Some(there), Some(here)) => has_same_dimensions(there, here) && strange_time(there).is_none(),
         _ => false,
     };
     for (name, _) in ours.chunks.iter().filter(|(name, chunk)| {
@@ -97,6 +102,13 @@ impl Mirror {
         self.is_incomplete = true;
         self.held.push(reason);
     }
+}
+
+/// The type of a dimension of ranges that `hypertide.time_literal` does not know.
+fn strange_time(hypertable: &Hypertable) -> Option<String> {
+    let of_ranges = |dimension: &&Dimension| matches!(dimension.partitioning, Partitioning::Range { .. });
+    let mut types = hypertable.dimensions.iter().filter(of_ranges).map(|dimension| &dimension.column_type);
+    types.find(|column_type| !TIME_TYPES.contains(&column_type.as_str())).cloned()
 }
 
 /// The same columns in the same order, partitioned in the same manner; interval and number of partitions may differ.

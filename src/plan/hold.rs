@@ -73,6 +73,8 @@ pub enum Reason {
     EditionsDiffer(Edition, Edition),
     /// A hypertable is partitioned by other columns than on the primary, or is none here.
     DimensionsDiffer(TableName),
+    /// A hypertable is partitioned by a column of a type whose chunks cannot be made ahead of a row.
+    TimeType(TableName, String),
     /// A column is not as on the primary; says how.
     ColumnsDiffer(TableName, String),
     /// TimescaleDB runs a job on a mirrored hypertable of the replica.
@@ -143,6 +145,7 @@ impl Reason {
             Self::VersionsDiffer(..) => "versions_differ",
             Self::EditionsDiffer(..) => "editions_differ",
             Self::DimensionsDiffer(_) => "dimensions_differ",
+            Self::TimeType(..) => "unsupported_time_type",
             Self::ColumnsDiffer(..) => "columns_differ",
             Self::JobOnReplica(..) => "job_on_replica",
             Self::NameClash(_) => "name_clash",
@@ -181,6 +184,7 @@ impl Reason {
             | Self::VersionsDiffer(..)
             | Self::EditionsDiffer(..)
             | Self::DimensionsDiffer(_)
+            | Self::TimeType(..)
             | Self::ColumnsDiffer(..)
             | Self::JobOnReplica(..)
             | Self::NameClash(_)
@@ -291,7 +295,7 @@ impl Reason {
             Self::ChunkDiffers(_) | Self::DroppedWhileCopying(_) => {
                 "`hypertide replication resync` the node: its chunks are made afresh".into()
             }
-            Self::Compressed(_) => {
+            Self::Compressed(_) | Self::TimeType(..) => {
                 "replicate physically, which copies every chunk exactly: `hypertide replica add NODE --mode physical`, \
                  then `hypertide replica remove` the logical one"
                     .into()
@@ -358,6 +362,9 @@ impl fmt::Display for Reason {
                 write!(f, "runs TimescaleDB's {here} edition, the primary the {primary} edition")
             }
             Self::DimensionsDiffer(table) => write!(f, "{table} is not partitioned as it is on the primary"),
+            Self::TimeType(table, column_type) => {
+                write!(f, "{table} is partitioned by a column of type {column_type}, whose chunks cannot be mirrored")
+            }
             Self::ColumnsDiffer(table, how) => write!(f, "{table} differs from the primary's: {how}"),
             Self::JobOnReplica(job, table) => write!(f, "the job {job} works on {table}, which mirrors the primary's"),
             Self::NameClash(table) => write!(f, "{table} is a chunk on the primary and something else here"),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::chunk::{Dimension, Slice};
+use crate::model::chunk::Slice;
 use crate::model::lsn::Lsn;
 use crate::model::observed::{SubscriptionSeen, TableSeen};
 use crate::plan::simulate::world::{ident, table};
@@ -198,6 +198,16 @@ fn hypertables_are_divided_alike_or_held() {
     assert_eq!(reasons(&mirror(&theirs, &ours)), Vec::<&str>::new(), "a table that is not here is missed as a table");
     ours.tables.insert(root, TableSeen::default());
     assert_eq!(reasons(&mirror(&theirs, &ours)), ["dimensions_differ"]);
+}
+
+#[test]
+fn a_time_column_of_a_strange_type_is_held() {
+    let (mut theirs, mut ours) = catalogs(&[("published", false, None, (true, false))]);
+    for side in [&mut theirs, &mut ours] {
+        side.hypertables.values_mut().for_each(|hypertable| hypertable.dimensions[0].column_type = "uuid".into());
+    }
+    let held = mirror(&theirs, &ours);
+    assert_eq!((reasons(&held), held.make.len(), held.is_incomplete), (vec!["unsupported_time_type"], 0, true));
 }
 
 #[test]

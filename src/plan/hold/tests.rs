@@ -43,6 +43,7 @@ fn all() -> Vec<Reason> {
         Reason::VersionsDiffer("2.29.2".into(), "2.19.3".into()),
         Reason::EditionsDiffer(Edition::Community, Edition::Apache),
         Reason::DimensionsDiffer(table()),
+        Reason::TimeType(table(), "uuid".into()),
         Reason::ColumnsDiffer(table(), "column price is missing here".into()),
         Reason::JobOnReplica("Retention Policy [1000]".into(), table()),
         Reason::NameClash(table()),
@@ -89,6 +90,7 @@ fn is_known(reason: &Reason) {
         | Reason::VersionsDiffer(..)
         | Reason::EditionsDiffer(..)
         | Reason::DimensionsDiffer(_)
+        | Reason::TimeType(..)
         | Reason::ColumnsDiffer(..)
         | Reason::JobOnReplica(..)
         | Reason::NameClash(_)
