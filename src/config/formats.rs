@@ -3,6 +3,9 @@
 //! Each function accepts a text or says in one line what it expected. None of them interprets further than needed to
 //! refuse a mistake early; meaning belongs to the feature that acts on the value.
 
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
 /// Units of an age, each with its spellings.
 const UNITS: [(&str, &[&str]); 5] = [
     ("hour", &["h", "hour", "hours"]),
@@ -11,6 +14,16 @@ const UNITS: [(&str, &[&str]); 5] = [
     ("month", &["mon", "month", "months"]),
     ("year", &["y", "year", "years"]),
 ];
+
+/// Units of a pause in seconds, each with its spellings.
+const PAUSE_UNITS: [(&str, u64, &[&str]); 3] = [
+    ("minute", 60, &["m", "min", "minute", "minutes"]),
+    ("hour", 3600, &["h", "hour", "hours"]),
+    ("day", 86400, &["d", "day", "days"]),
+];
+
+/// A shorter pause is none, and a longer one is a slip of the finger.
+const PAUSES: RangeInclusive<Duration> = Duration::from_mins(1)..=Duration::from_hours(30 * 24);
 
 /// Longest label: it becomes part of file and object names.
 const LONGEST_LABEL: usize = 30;
@@ -42,6 +55,24 @@ pub fn age(text: &str) -> Result<(), String> {
             ))
         }
     }
+}
+
+/// A pause between two runs such as `30m` or `1 hour`; at least a minute and at most a month of 30 days.
+pub fn pause(text: &str) -> Result<Duration, String> {
+    let trimmed = text.trim();
+    let digits = trimmed.len() - trimmed.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (number, unit) = trimmed.split_at(digits);
+    let unit = unit.trim_start().to_lowercase();
+    let secs =
+        PAUSE_UNITS.iter().find(|(_, _, spellings)| spellings.contains(&unit.as_str())).map(|(_, secs, _)| *secs);
+    let (Some(number), Some(secs)) = (number.parse::<u64>().ok(), secs) else {
+        let units: Vec<_> = PAUSE_UNITS.iter().map(|(name, ..)| *name).collect();
+        let units = units.join(", ");
+        return Err(format!("`{text}` is no time: a whole number and a unit ({units}) such as `30m` or `1 hour`"));
+    };
+    Some(Duration::from_secs(number.saturating_mul(secs)))
+        .filter(|pause| PAUSES.contains(pause))
+        .ok_or_else(|| format!("`{text}` is out of range (1 minute to 30 days)"))
 }
 
 /// Where backups go: an absolute directory or a bucket.
@@ -82,6 +113,17 @@ mod tests {
         }
         for bad in ["", "y", "2", "2x", "-1d", "0d", "2 m", "1.5y", "99999999999d", "ä"] {
             assert!(age(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_pause_lasts_from_a_minute_to_a_month() {
+        for (good, mins) in [("1m", 1), ("90 min", 90), ("1h", 60), (" 2 Hours ", 120), ("30d", 30 * 24 * 60)] {
+            assert_eq!(pause(good), Ok(Duration::from_mins(mins)), "{good}");
+        }
+        for bad in ["", "h", "5", "0m", "31d", "59s", "1.5h", "-1h", "99999999999999999999h", "9999999999999999d", "ä"]
+        {
+            assert!(pause(bad).is_err(), "{bad}");
         }
     }
 

@@ -78,6 +78,7 @@ pub fn desired(root: &Spanned<Node>, base_dir: &Path) -> Result<Desired, Vec<Pro
         bind: bind(&file, problems),
         mode: replication.mode,
         publication: replication.publication,
+        verify: replication.verify,
         packs: packs(&file, base_dir, problems),
         metrics,
         not_acted_on,

@@ -123,6 +123,18 @@ fn values_other_than_the_defaults_are_taken() {
     assert_eq!(desired.not_acted_on, ["replication.synchronous"]);
 }
 
+#[test]
+fn replicas_are_compared_every_hour_unless_the_file_says_otherwise() {
+    let schedule = |text: &str| good(text).verify.map(|found| (found.every.as_secs() / 60, found.rows_per_second));
+    assert_eq!(schedule(""), Some((60, 50_000)));
+    assert_eq!(schedule("replication: {verify: on}"), Some((60, 50_000)));
+    assert_eq!(schedule("replication: {verify: {}}"), Some((60, 50_000)));
+    assert_eq!(schedule("replication: {verify: {every: 15m, rows_per_second: 1000}}"), Some((15, 1000)));
+    for off in ["off", "false"] {
+        assert_eq!(schedule(&format!("replication: {{verify: {off}}}")), None);
+    }
+}
+
 proptest! {
     #[test]
     fn never_panics_on_any_text(text: String) {

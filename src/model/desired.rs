@@ -4,6 +4,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -29,6 +30,8 @@ pub struct Desired {
     pub mode: Mode,
     /// What logical replicas subscribe to.
     pub publication: PublicationChoice,
+    /// How the agent compares logical replicas with the primary; `None`: it does not.
+    pub verify: Option<VerifySchedule>,
     /// Schema packs, in the order they are applied.
     pub packs: Vec<PackRef>,
     /// Where on the host the agent answers over HTTP; `None` when it does not.
@@ -66,6 +69,15 @@ pub struct DesiredNode {
     pub seat: Seat,
     /// The host port that leads straight to it.
     pub port: u16,
+}
+
+/// How often logical replicas are compared with the primary, and at which pace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifySchedule {
+    /// From the end of one verification to the start of the next.
+    pub every: Duration,
+    /// Rows read per second, on average, on each side.
+    pub rows_per_second: u64,
 }
 
 /// The publication logical replicas subscribe to.

@@ -2,17 +2,28 @@
 //!
 //! In goes the file, out comes what the other keys need of it. Which schemas exist is not known here.
 
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
 use crate::config::claim::{Claim, refuse_twice};
+use crate::config::formats;
 use crate::config::problem::Problems;
+use crate::config::raw::Node;
 use crate::config::read::{Entry, Fields};
 use crate::model::cluster::Mode;
-use crate::model::desired::PublicationChoice;
+use crate::model::desired::{PublicationChoice, VerifySchedule};
 use crate::model::names::Ident;
 
 /// The words for a mode.
 pub const MODES: [(&str, Mode); 2] = [(Mode::Logical.word(), Mode::Logical), (Mode::Physical.word(), Mode::Physical)];
 
 const PUBLICATION: &str = "trading_data_pub";
+
+/// A tenth of what one core hashes: an ingest does not notice it, and a billion rows are through in six hours once.
+const EVERY_HOUR: VerifySchedule = VerifySchedule { every: Duration::from_hours(1), rows_per_second: 50_000 };
+
+/// With fewer rows a second, no verification of anything worth comparing would ever end.
+const LEAST_PACE: RangeInclusive<i128> = 100..=1_000_000_000;
 
 /// What `replication` says.
 pub struct Replication {
@@ -22,11 +33,13 @@ pub struct Replication {
     pub publication: PublicationChoice,
     /// Commits are to wait for replicas.
     pub is_synchronous: bool,
+    /// How the agent compares logical replicas with the primary.
+    pub verify: Option<VerifySchedule>,
 }
 
 /// Reads `replication`.
 pub fn resolve(file: &Fields<'_>, problems: &mut Problems) -> Replication {
-    let keys = file.within("replication", &["mode", "publication", "synchronous"], problems);
+    let keys = file.within("replication", &["mode", "publication", "synchronous", "verify"], problems);
     let publication = keys.within("publication", &["name", "schemas"], problems);
     Replication {
         mode: keys.get("mode").and_then(|entry| entry.choice(&MODES, problems)).unwrap_or(Mode::Logical),
@@ -41,6 +54,32 @@ pub fn resolve(file: &Fields<'_>, problems: &mut Problems) -> Replication {
             .get("synchronous")
             .and_then(|entry| entry.choice(&[("off", false), ("on", true), ("quorum", true)], problems))
             .unwrap_or(false),
+        verify: match keys.get("verify") {
+            Some(entry) => verify(entry, problems),
+            None => Some(EVERY_HOUR),
+        },
+    }
+}
+
+/// `off`, or how often and how fast.
+fn verify(entry: &Entry<'_>, problems: &mut Problems) -> Option<VerifySchedule> {
+    match entry.node {
+        Node::Text(_) | Node::Bool(_) => {
+            entry.choice(&[("off", None), ("on", Some(()))], problems)?.map(|()| EVERY_HOUR)
+        }
+        Node::Map(_) => {
+            let keys = entry.fields(&["every", "rows_per_second"], problems)?;
+            let every = keys.get("every").and_then(|entry| entry.checked("a time", formats::pause, problems));
+            let rows = keys.get("rows_per_second").and_then(|entry| entry.number(&LEAST_PACE, problems));
+            Some(VerifySchedule {
+                every: every.unwrap_or(EVERY_HOUR.every),
+                rows_per_second: rows.and_then(|rows| u64::try_from(rows).ok()).unwrap_or(EVERY_HOUR.rows_per_second),
+            })
+        }
+        _ => {
+            entry.expected(problems, "`off` or a map of every and rows_per_second");
+            None
+        }
     }
 }
 

@@ -90,6 +90,21 @@ fn each_mistake_is_named_where_it_stands() {
             "replication.mode: expected one of logical, physical, found the text `logicl` (did you",
         ),
         ("replication: {synchronous: offf}", "(did you mean `off`?)"),
+        (
+            "replication: {verify: of}",
+            "replication.verify: expected one of off, on, found the text `of` (did you mean `off`?)",
+        ),
+        ("replication: {verify: 5}", "replication.verify: expected `off` or a map of every and rows_per_second, found"),
+        ("replication: {verify: {evry: 1h}}", "replication.verify.evry: unknown key (did you mean `every`?)"),
+        (
+            "replication: {verify: {every: 10s}}",
+            "replication.verify.every: `10s` is no time: a whole number and a unit",
+        ),
+        (
+            "replication: {verify: {every: 90d}}",
+            "replication.verify.every: `90d` is out of range (1 minute to 30 days)",
+        ),
+        ("replication: {verify: {rows_per_second: 0}}", "rows_per_second: 0 is out of range (100 to 1000000000)"),
         ("replication: {publication: {schemas: []}}", "replication.publication.schemas: an empty publication"),
         (
             "replication: {publication: {schemas: [a, a]}}",

@@ -96,6 +96,7 @@ pub fn cluster(modes: &[Mode], packs: Vec<Pack>) -> Cluster {
         mode: Mode::Logical,
         bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
         publication: PublicationChoice { name: ident("data_pub"), schemas: None },
+        verify: None,
         packs: Vec::new(),
         metrics: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), AGENT_PORT)),
         not_acted_on: Vec::new(),
