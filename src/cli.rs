@@ -20,6 +20,7 @@ mod restart;
 mod schema;
 mod status;
 mod up;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -83,6 +84,7 @@ async fn run(cli: &Cli) -> Result<u8, Failure> {
         Verb::Replica { verb: ReplicaVerb::Add(args) } => replica::add(cli, args).await,
         Verb::Replica { verb: ReplicaVerb::Remove { node, plan } } => replica::remove(cli, node, *plan).await,
         Verb::Replication { verb: ReplicationVerb::Status } => replication::status(cli).await,
+        Verb::Replication { verb: ReplicationVerb::Verify(args) } => verify::run(cli, args).await,
         Verb::Replication { verb: ReplicationVerb::Resync { node, plan } } => {
             replication::resync(cli, node.as_deref(), *plan).await
         }

@@ -5,7 +5,7 @@
 //! 0. words: [`model`], [`error`]
 //! 1. decisions: [`config`], [`plan`], [`status`]
 //! 2. adapters: [`docker`], [`postgres`], [`secrets`], [`host`]
-//! 3. work: [`site`], [`observe`], [`examine`], [`execute`], [`schema`]
+//! 3. work: [`site`], [`observe`], [`examine`], [`execute`], [`schema`], [`verify`]
 //! 4. loops: [`tasks`]
 //! 5. program: [`cli`]
 //!
@@ -27,3 +27,4 @@ pub mod secrets;
 pub mod site;
 pub mod status;
 pub mod tasks;
+pub mod verify;

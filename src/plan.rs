@@ -22,6 +22,7 @@ pub mod sequences;
 pub(crate) mod simulate;
 pub mod step;
 pub mod topology;
+pub mod verify;
 
 use crate::model::desired::Desired;
 use crate::model::observed::{Observed, RunState};

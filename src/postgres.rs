@@ -4,6 +4,7 @@
 //! themselves live in `sql/`; values are bound, identifiers are quoted by `model::names`.
 
 pub mod catch_up;
+pub mod compare;
 pub mod examine;
 pub mod lock;
 pub mod look;

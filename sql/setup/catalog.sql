@@ -92,4 +92,4 @@ begin
 end
 $$;
 
-insert into hypertide.catalog (version) values (2) on conflict do nothing;
+insert into hypertide.catalog (version) values (3) on conflict do nothing;

@@ -174,6 +174,8 @@ pub struct ReplicaAddArgs {
 pub enum ReplicationVerb {
     /// Show how every replica follows
     Status,
+    /// Compare logical replicas with the primary, row by row
+    Verify(VerifyArgs),
     /// Drop a replica's slot and copy everything afresh
     Resync {
         /// The replica's name [default: the only one]
@@ -182,6 +184,19 @@ pub enum ReplicationVerb {
         #[arg(long)]
         plan: bool,
     },
+}
+
+/// Arguments of `replication verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// The replica's name [default: all logical replicas]
+    pub node: Option<String>,
+    /// Compare tables that did not change since they were equal as well
+    #[arg(long)]
+    pub full: bool,
+    /// Copy tables that differ afresh, and say what differed
+    #[arg(long)]
+    pub repair: bool,
 }
 
 /// Arguments of `agent`.

@@ -15,6 +15,7 @@ use crate::model::pack::Pack;
 use crate::plan::topology;
 use crate::schema::packs;
 use crate::site::{Reach, Site};
+use crate::verify::{self, HeldOff};
 
 /// Everything a verb works with.
 #[derive(Debug)]
@@ -72,6 +73,21 @@ impl Context {
             Failure::new(exit::USAGE, format!("there is no node `{typed}`"))
                 .with_help(format!("the nodes are {}; `primary` and `replica` work too", names()))
         })
+    }
+
+    /// Keeps everybody from comparing a replica that is about to be copied afresh or to go, as long as the result lives.
+    /// What is on record about it is forgotten.
+    pub async fn hold_off(
+        &self,
+        replica: &NodeName,
+        primary: &NodeName,
+        observed: &Observed,
+    ) -> Result<Option<HeldOff>, Failure> {
+        let (nodes, _) = self.nodes(observed);
+        match nodes.iter().find(|node| node.name == *primary) {
+            Some(primary) => Ok(Some(verify::hold_off(&self.site, primary, replica).await?)),
+            None => Ok(None),
+        }
     }
 
     /// The replica a person means; without a name, the only one there is.

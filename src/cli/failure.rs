@@ -19,6 +19,7 @@ use crate::schema::packs::PackError;
 use crate::site::ReachError;
 use crate::tasks::agent::AgentError;
 use crate::tasks::converge::ConvergeError;
+use crate::verify::VerifyError;
 
 /// Why the program ends without success.
 #[derive(Debug, Serialize)]
@@ -119,6 +120,16 @@ impl From<ExecuteError> for Failure {
             _ => exit::FAILED,
         };
         Self::of(exit, &error, error.help())
+    }
+}
+
+impl From<VerifyError> for Failure {
+    fn from(error: VerifyError) -> Self {
+        match error {
+            VerifyError::Reach(error) => error.into(),
+            error if error.is_worth_a_retry() => Self::of(exit::TRY_AGAIN, &error, error.help()),
+            error => Self::of(exit::FAILED, &error, error.help()),
+        }
     }
 }
 

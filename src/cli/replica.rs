@@ -103,6 +103,7 @@ pub async fn remove(cli: &Cli, typed: &str, is_plan_only: bool) -> Result<u8, Fa
     if !plan.holds.is_empty() {
         return Err(Failure::refused(plan.holds));
     }
+    let _held_off = context.hold_off(&node.name, &primary, &observed).await?;
     execute_shown(cli, &context, &observed, &plan).await?;
     if cli.json {
         render::json(&plan);

@@ -59,6 +59,7 @@ pub async fn resync(cli: &Cli, typed: Option<&str>, is_plan_only: bool) -> Resul
     if !plan.holds.is_empty() {
         return Err(Failure::refused(plan.holds));
     }
+    let _held_off = context.hold_off(&node.name, &primary, &observed).await?;
     // The labels of a volume that is about to go are all that remembers an added replica.
     context.site.desired.nodes = nodes;
     execute_shown(cli, &context, &observed, &plan).await?;

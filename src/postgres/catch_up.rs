@@ -2,23 +2,26 @@
 //!
 //! # What is believed, and why
 //!
-//! `pg_stat_subscription.latest_end_lsn` of the leading apply worker. The worker sets it when it handles a keepalive, to the
-//! highest position received so far, and the publisher sends in its keepalives how far it has decoded its log. The worker
-//! handles messages strictly in order, and commits one remote transaction before it reads the next message. That holds with
-//! `streaming = parallel` as well: at the end of a streamed transaction the leader waits until the parallel worker has
-//! committed it, to keep the order of commits. A transaction that committed before L on the publisher was therefore sent
-//! before a keepalive that says L, and is committed and visible here when `latest_end_lsn >= L`.
-//! (PostgreSQL 15 to 17: `LogicalRepApplyLoop`, `apply_handle_stream_commit`, `pa_xact_finish`; `WalSndKeepalive`.)
+//! `pg_stat_subscription.latest_end_lsn` of the leading apply worker. The worker sets it when it handles a keepalive,
+//! to the highest position received so far, and the publisher sends in its keepalives how far it has decoded its log.
+//! The worker handles messages strictly in order, and commits one remote transaction before it reads the next message.
+//! That holds with `streaming = parallel` as well: at the end of a streamed transaction the leader waits until the
+//! parallel worker has committed it, to keep the order of commits. A transaction that committed before L on the
+//! publisher was therefore sent before a keepalive that says L, and is committed and visible here when `latest_end_lsn`
+//! is at least L. (PostgreSQL 15 to 17: `LogicalRepApplyLoop`, `apply_handle_stream_commit` and `pa_xact_finish` on
+//! this side, `WalSndKeepalive` on the other.) Read them again for a version that applies small transactions in
+//! parallel.
 //!
 //! Not believed:
 //! - `received_lsn` moves before a message is handled.
-//! - `pg_replication_origin_progress()` moves with applied transactions only, so it never reaches the position of an idle
-//!   publisher, or of changes that are not published.
-//! - `confirmed_flush_lsn` and `replay_lsn` on the publisher are sound too, but wait until the subscriber has flushed, up to
-//!   some hundred milliseconds later, and writers may be waiting for us.
+//! - `pg_replication_origin_progress()` moves with applied transactions only, so it never reaches the position of an
+//!   idle publisher, or of changes that are not published.
+//! - `confirmed_flush_lsn` and `replay_lsn` on the publisher are sound too, but wait until the subscriber has flushed,
+//!   up to some hundred milliseconds later, and writers may be waiting for us.
 //!
-//! A keepalive that says L is sent only when L is decoded, so L must be the end of a record that is flushed: [`mark`] writes one.
-//! What is applied is visible and not necessarily flushed here. After a crash the subscriber applies it again.
+//! A keepalive that says L is sent only when L is decoded, so L must be the end of a record that is flushed: [`mark`]
+//! writes one. What is applied is visible and not necessarily flushed here. After a crash the subscriber applies it
+//! again.
 
 use std::str::FromStr;
 use std::time::{Duration, Instant};
@@ -43,7 +46,8 @@ pub async fn mark(publisher: &Session) -> Result<Lsn, PostgresError> {
     Lsn::from_str(row.get(0)).map_err(|error| odd(publisher, &error))
 }
 
-/// Somebody streams from this slot of the publisher: a subscription that follows another server has positions of its own.
+/// Somebody streams from this slot of the publisher: a subscription that follows another server has positions of its
+/// own.
 pub async fn is_followed(publisher: &Session, slot: &Ident) -> Result<bool, PostgresError> {
     let row = publisher
         .client()
@@ -56,8 +60,8 @@ pub async fn is_followed(publisher: &Session, slot: &Ident) -> Result<bool, Post
     Ok(row.get(0))
 }
 
-/// Waits until this subscription has applied everything before a position of its publisher. `false` when it has not after
-/// `patience`, or while no apply worker runs.
+/// Waits until this subscription has applied everything before a position of its publisher. `false` when it has not
+/// after `patience`, or while no apply worker runs.
 pub async fn wait_until_applied(
     subscriber: &Session,
     subscription: &Ident,

@@ -21,11 +21,12 @@ pub async fn create_database(session: &Session, database: &Ident) -> Result<(), 
 }
 
 /// hypertide's schema, in the order of its parts. One statement string, so one transaction: all of it or nothing.
-const CATALOG: [&str; 4] = [
+const CATALOG: [&str; 5] = [
     include_str!("../../../sql/setup/catalog.sql"),
     include_str!("../../../sql/setup/chunks.sql"),
     include_str!("../../../sql/setup/retire.sql"),
     include_str!("../../../sql/setup/read_only.sql"),
+    include_str!("../../../sql/setup/compare.sql"),
 ];
 
 /// Installs TimescaleDB and hypertide's schema, and writes down what the node is.
