@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::model::cluster::{Health, Mode, Role, Seat};
 use crate::model::desired::{Desired, DesiredNode};
-use crate::model::names::NodeName;
+use crate::model::names::{NodeName, TableName};
 use crate::model::observed::{
     ContainerSeen, DatabaseSeen, NodeSeen, Observed, RunState, ServerSeen, SlotSeen, WalStatus,
 };
@@ -109,6 +109,8 @@ pub struct ReplicationStatus {
     pub sync_errors: Option<u64>,
     /// Its slot on the primary; `None` when there is none or it is not known.
     pub slot: Option<SlotStatus>,
+    /// How it compared with the primary; `None` on a standby, which is equal by construction, or when not known.
+    pub verification: Option<Verification>,
 }
 
 /// What the primary keeps for a replica.
@@ -120,6 +122,19 @@ pub struct SlotStatus {
     pub wal_status: Option<WalStatus>,
     /// The replica streams from it.
     pub active: bool,
+}
+
+/// What comparing a logical replica with the primary came to.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Verification {
+    /// When all of it was compared last, RFC 3339 in UTC; `None` when it never was.
+    pub last_compare: Option<String>,
+    /// Tables that were compared then, or had not changed since they were equal.
+    pub compared: u64,
+    /// Tables that differ, as far as is known.
+    pub mismatches: u64,
+    /// The first few of those.
+    pub differing: Vec<TableName>,
 }
 
 impl Status {
@@ -260,6 +275,8 @@ fn replication_status(
         Mode::Physical => None,
         Mode::Logical => database(ours).and_then(|database| database.subscription),
     };
+    let theirs = primary.and_then(|primary| primary.database.present());
+    let verification = theirs.filter(|_| mode == Mode::Logical).map(|theirs| verification(theirs, &node.name));
     ReplicationStatus {
         mode,
         lag_bytes,
@@ -268,6 +285,7 @@ fn replication_status(
         apply_errors: subscription.as_ref().map(|subscription| subscription.apply_errors),
         sync_errors: subscription.as_ref().map(|subscription| subscription.sync_errors),
         slot: slot.map(SlotStatus::of),
+        verification,
     }
 }
 
@@ -275,6 +293,15 @@ impl SlotStatus {
     const fn of(slot: &SlotSeen) -> Self {
         Self { retained_bytes: slot.retained_bytes, wal_status: slot.wal_status, active: slot.active }
     }
+}
+
+fn verification(theirs: &DatabaseSeen, replica: &NodeName) -> Verification {
+    theirs.verified.get(replica).map_or_else(Verification::default, |verified| Verification {
+        last_compare: verified.finished_at.clone(),
+        compared: verified.compared,
+        mismatches: verified.mismatches,
+        differing: verified.differing.clone(),
+    })
 }
 
 fn completeness(theirs: Option<DatabaseSeen>, ours: Option<DatabaseSeen>) -> Option<Completeness> {

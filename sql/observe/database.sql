@@ -126,6 +126,34 @@ select json_build_object(
       'apply_errors', (select apply_error_count from pg_stat_subscription_stats where subid = s.oid),
       'sync_errors', (select sync_error_count from pg_stat_subscription_stats where subid = s.oid))
     from subscription s),
+  -- On the primary: how each logical replica compared last.
+  'verified', (
+    select coalesce(json_object_agg(v.replica, json_build_object(
+      'finished_at', to_char(v.finished_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+      'finished_secs', extract(epoch from v.finished_at)::bigint,
+      'compared', v.compared,
+      'left_out', v.left_out,
+      'mismatches', coalesce(d.mismatches, 0),
+      'differing', coalesce(d.differing, '[]'))), '{}')
+    from (
+      select replica, finished_at, compared + unchanged as compared, left_out from hypertide.verification
+      union all
+      -- A first verification that has not finished may have found something already.
+      select distinct replica, null::timestamptz, 0, 0 from hypertide.comparison c
+      where not is_equal and not exists (select from hypertide.verification o where o.replica = c.replica)
+    ) v
+    left join lateral (
+      select count(*) as mismatches,
+             json_agg(json_build_array(f.schema_name, f.table_name)) filter (where f.place <= 20) as differing
+      from (
+        select c.schema_name, c.table_name, row_number() over (order by c.schema_name, c.table_name) as place
+        from hypertide.comparison c
+        -- What was dropped since differs no more.
+        join pg_namespace n on n.nspname = c.schema_name
+        join pg_class t on t.relnamespace = n.oid and t.relname = c.table_name
+        where c.replica = v.replica and not c.is_equal
+      ) f
+    ) d on true),
   'roots', (select oids::int8[] from roots),
   'digest', hypertide.chunks_digest((select oids from roots), $1, $2),
   'lsn', case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_insert_lsn() end

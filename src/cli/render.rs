@@ -103,9 +103,12 @@ fn node_line(node: &NodeStatus) -> String {
         Some(None) => "unknown".to_owned(),
         None => "-".to_owned(),
     };
+    let verification = replication.and_then(|replication| replication.verification.as_ref());
+    let compared = verification.and_then(|verification| verification.last_compare.as_ref());
+    let compared = compared.map_or_else(String::new, |last| format!(", compared {last}"));
     let dash = || "-".to_owned();
     format!(
-        "{:<14} {:<11} {:<9} {:<18} {:<9} {:>10} {:>8}  {chunks}",
+        "{:<14} {:<11} {:<9} {:<18} {:<9} {:>10} {:>8}  {chunks}{compared}",
         node.name,
         node.role,
         node.state,

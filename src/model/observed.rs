@@ -245,6 +245,25 @@ pub struct DatabaseSeen {
     pub behind_millis: BTreeMap<Ident, u64>,
     /// The node's subscription to the primary.
     pub subscription: Option<SubscriptionSeen>,
+    /// How each logical replica compared with this database last; on the primary only.
+    pub verified: BTreeMap<NodeName, Verified>,
+}
+
+/// What is on record about comparing one logical replica.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verified {
+    /// When it was compared last, all of it, in RFC 3339 and UTC; `None` when it never was.
+    pub finished_at: Option<String>,
+    /// The same in seconds since 1970.
+    pub finished_secs: Option<u64>,
+    /// Tables that were compared then, or had not changed since they were equal.
+    pub compared: u64,
+    /// Tables that could not be compared then.
+    pub left_out: u64,
+    /// Tables that differed when they were compared last.
+    pub mismatches: u64,
+    /// The first few of those by name.
+    pub differing: Vec<TableName>,
 }
 
 impl DatabaseSeen {

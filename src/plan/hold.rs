@@ -11,6 +11,9 @@ use super::migrations::Refusal;
 use crate::model::cluster::{Edition, Seat};
 use crate::model::names::{Ident, NodeName, TableName};
 
+/// Tables that one sentence names.
+const NAMED: usize = 3;
+
 /// A wanted step that is not taken now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hold {
@@ -89,6 +92,8 @@ pub enum Reason {
     MissingOnReplica(TableName),
     /// It holds rows and does not subscribe, so a first copy would double them.
     HoldsRows,
+    /// Tables of a logical replica differ from the primary's: the first few, and how many.
+    Differs(Vec<TableName>, u64),
     /// Tables are being copied; counts how many.
     Copying(usize),
     /// Tables are being copied, and copies failed before; counts both.
@@ -153,6 +158,7 @@ impl Reason {
             Self::DroppedWhileCopying(_) => "dropped_while_copying",
             Self::MissingOnReplica(_) => "table_missing_on_replica",
             Self::HoldsRows => "holds_rows",
+            Self::Differs(..) => "replica_differs",
             Self::Copying(_) => "copying",
             Self::CopyFails(..) => "copy_fails",
             Self::SubscriptionDisabled => "subscription_disabled",
@@ -192,6 +198,7 @@ impl Reason {
             | Self::DroppedWhileCopying(_)
             | Self::MissingOnReplica(_)
             | Self::HoldsRows
+            | Self::Differs(..)
             | Self::SubscriptionDisabled
             | Self::SlotLost
             | Self::NeedsUp => Weight::Degraded,
@@ -304,6 +311,11 @@ impl Reason {
                 format!("create {table} on the replica as well (a migration does both sides), or drop it")
             }
             Self::HoldsRows => "`hypertide replication resync` the node: it is emptied, then copied afresh".into(),
+            Self::Differs(..) => {
+                "`hypertide replication verify --repair` copies those tables afresh and says what differed; find out who \
+                 wrote to the replica"
+                    .into()
+            }
             Self::SubscriptionDisabled => {
                 "`ALTER SUBSCRIPTION … ENABLE` on this node, or `hypertide replication resync` it".into()
             },
@@ -376,6 +388,12 @@ impl fmt::Display for Reason {
                 write!(f, "{table} is published and does not exist here, so nothing new can be subscribed to")
             }
             Self::HoldsRows => f.write_str("holds rows and does not subscribe; a copy would double them"),
+            Self::Differs(tables, count) => {
+                let named = tables.iter().take(NAMED).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+                let differ = if *count == 1 { "1 table differs" } else { &format!("{count} tables differ") };
+                let more = if *count > NAMED as u64 { " and others" } else { "" };
+                write!(f, "{differ} from the primary's: {named}{more}")
+            }
             Self::Copying(tables) => write!(f, "{} being copied", counted(*tables)),
             Self::CopyFails(tables, errors) => {
                 write!(f, "{} being copied, after {errors} failed attempts", counted(*tables))

@@ -1,5 +1,7 @@
 //! The JSON that `sql/observe` answers with, and its way into the model.
 
+mod verified;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
@@ -15,6 +17,7 @@ use crate::model::observed::{
 };
 use crate::model::pack::{AppliedMigration, MigrationId};
 use crate::model::seen::Seen;
+use verified::VerifiedRow;
 
 /// The bit of a chunk's status that says that its rows, or some of them, are compressed.
 const STATUS_COMPRESSED: i32 = 1;
@@ -81,6 +84,7 @@ pub struct DatabaseRow {
     jobs: Vec<(String, String, String)>,
     behind_millis: BTreeMap<String, i64>,
     subscription: Option<SubscriptionRow>,
+    verified: BTreeMap<String, VerifiedRow>,
     /// Object ids of the hypertables.
     pub roots: Vec<u32>,
     /// Of the lists in `sql/observe/chunks.sql`, at the time of this row.
@@ -286,6 +290,7 @@ impl DatabaseRow {
                 .map(|(slot, millis)| Ok((Ident::new(&slot)?, u64::try_from(millis).unwrap_or_default())))
                 .collect::<Result<_, _>>()?,
             subscription: self.subscription.map(|row| row.into_model(lists.subscribed)).transpose()?,
+            verified: verified::into_model(self.verified)?,
         })
     }
 }

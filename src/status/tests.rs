@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::lsn::Lsn;
-use crate::model::observed::SenderSeen;
+use crate::model::observed::{SenderSeen, Verified};
 use crate::plan::simulate::world::node_name;
 use crate::plan::simulate::{Cluster, Event, finished};
 
@@ -122,6 +122,40 @@ fn a_subscriber_counts_the_chunks_it_lacks() {
     assert_eq!(chunks(&status(&cluster), 1), Some(Completeness { published: 8, not_ready: 1, ..complete }));
     Event::Kill(0).happen(&mut cluster);
     assert_eq!(chunks(&status(&cluster), 1), None, "nobody can tell without the primary");
+}
+
+#[test]
+fn a_replica_that_differs_is_held_until_it_compares_equal() {
+    let cluster = healthy();
+    let mut observed = cluster.observe();
+    let verification = |observed: &Observed| {
+        let nodes = status_of(&cluster, observed).nodes;
+        nodes.into_iter().map(|node| node.replication.and_then(|it| it.verification)).collect::<Vec<_>>()
+    };
+    assert_eq!(verification(&observed), [None, Some(Verification::default()), None], "it was never compared");
+
+    let primary = observed.nodes.get_mut(&node_name("primary-1")).and_then(|node| node.server.present_mut());
+    let database = primary.and_then(|server| server.database.present_mut()).expect("it runs");
+    let differing = vec![crate::plan::simulate::world::table("trading.a")];
+    let verified = Verified {
+        finished_at: Some("2026-11-21T09:18:16Z".into()),
+        compared: 7,
+        mismatches: 1,
+        differing: differing.clone(),
+        ..Verified::default()
+    };
+    database.verified.insert(node_name("replica-1"), verified);
+    let status = status_of(&cluster, &observed);
+    assert_eq!(status.health, Health::Degraded);
+    assert_eq!(status.holds, [Hold::new("replica-1", Reason::Differs(differing.clone(), 1))]);
+    let last_compare = Some("2026-11-21T09:18:16Z".into());
+    let expected = Verification { last_compare, compared: 7, mismatches: 1, differing };
+    assert_eq!(verification(&observed)[1], Some(expected));
+
+    let primary = observed.nodes.get_mut(&node_name("primary-1")).and_then(|node| node.server.present_mut());
+    let database = primary.and_then(|server| server.database.present_mut()).expect("it runs");
+    database.verified.values_mut().for_each(|verified| *verified = Verified { compared: 7, ..Verified::default() });
+    assert_eq!(status_of(&cluster, &observed).health, Health::Healthy);
 }
 
 #[test]

@@ -51,6 +51,8 @@ fn all() -> Vec<Reason> {
         Reason::DroppedWhileCopying(table()),
         Reason::MissingOnReplica(table()),
         Reason::HoldsRows,
+        Reason::Differs(vec![table()], 1),
+        Reason::Differs(vec![table(), table(), table(), table()], 12),
         Reason::Copying(1),
         Reason::Copying(12),
         Reason::CopyFails(12, 3),
@@ -98,6 +100,7 @@ fn is_known(reason: &Reason) {
         | Reason::DroppedWhileCopying(_)
         | Reason::MissingOnReplica(_)
         | Reason::HoldsRows
+        | Reason::Differs(..)
         | Reason::Copying(_)
         | Reason::CopyFails(..)
         | Reason::SubscriptionDisabled

@@ -108,6 +108,9 @@ impl Subscriber<'_> {
         );
         let is_complete = absent.tables.is_empty() && !absent.is_out_of_sight && !mirror.is_incomplete;
         held.extend(absent.tables.into_iter().map(Reason::MissingOnReplica));
+        if let Some(verified) = theirs.verified.get(self.name).filter(|verified| verified.mismatches > 0) {
+            held.push(Reason::Differs(verified.differing.clone(), verified.mismatches));
+        }
         match &ours.subscription {
             None if ours.holds_rows => held.push(Reason::HoldsRows),
             None if is_complete && !has_objection => self.subscribe(lanes),

@@ -221,6 +221,7 @@ impl Look<'_> {
                 apply_errors: 0,
                 sync_errors: 0,
             }),
+            verified: BTreeMap::new(),
         }
     }
 }
