@@ -6,3 +6,4 @@ pub mod heartbeat;
 pub mod nudge;
 pub mod primary;
 pub mod sequences;
+pub mod verify;

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::site::Site;
 use crate::status::latest::Latest;
-use crate::tasks::{heartbeat, nudge, sequences};
+use crate::tasks::{heartbeat, nudge, sequences, verify};
 use crew::Crew;
 
 /// What the tasks of an agent share. Cheap to clone.
@@ -49,6 +49,7 @@ pub async fn run(site: &Site) -> Result<(), AgentError> {
     crew.keep("chunk watch", || nudge::run(site, &handles));
     crew.keep("heartbeat", || heartbeat::run(site, &handles));
     crew.keep("sequences", || sequences::run(site, &handles.stop));
+    crew.keep("verification", || verify::run(site, &handles.stop));
 
     tracing::info!(cluster = %site.desired.cluster, "agent started");
     crew.work_until(told_to_stop).await;
