@@ -37,3 +37,6 @@ mod secrets;
 
 #[path = "cluster/sequences.rs"]
 mod sequences;
+
+#[path = "cluster/verify.rs"]
+mod verify;

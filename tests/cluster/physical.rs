@@ -23,6 +23,10 @@ async fn a_physical_replica_is_a_streaming_standby_and_both_modes_live_in_one_cl
     world.sql("primary", "delete from trading.market_data where volume % 11 = 0");
     world.eventually_equal("trading.market_data", "primary", "replica");
 
+    let verified = world.json(&["replication", "verify"]);
+    assert_eq!(verified["standbys"], serde_json::json!(["replica-1"]), "{verified}");
+    assert_eq!(world.run(&["replication", "verify", "replica-1"]).code, 2);
+
     // Without a logical replica the community edition got the pack's compression, and now none can join.
     if world.sql("primary", "show timescaledb.license") == "timescale" {
         a_logical_replica_is_held_over_compression(&world).await;
