@@ -2,22 +2,25 @@
 //!
 //! The map, one layer a line; a module uses its own line and the lines above it:
 //!
-//! 0. words: [`model`], [`error`]
+//! 0. words: [`model`], [`error`], [`clock`]
 //! 1. decisions: [`config`], [`plan`], [`status`]
-//! 2. adapters: [`docker`], [`postgres`], [`secrets`], [`host`]
+//! 2. adapters: [`docker`], [`postgres`], [`secrets`], [`host`], [`metrics`]
 //! 3. work: [`site`], [`observe`], [`examine`], [`execute`], [`schema`], [`verify`]
-//! 4. loops: [`tasks`]
+//! 4. loops: [`tasks`], [`http`]
 //! 5. program: [`cli`]
 //!
 //! `ARCHITECTURE.md` says which file to open for which change.
 
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod docker;
 pub mod error;
 pub mod examine;
 pub mod execute;
 pub mod host;
+pub mod http;
+pub mod metrics;
 pub mod model;
 pub mod observe;
 pub mod plan;

@@ -195,7 +195,7 @@ fn hypertables(primary: &ServerSeen) -> Vec<HypertableStatus> {
 
 impl NodeStatus {
     /// It does what it is there for.
-    fn is_well(&self) -> bool {
+    pub fn is_well(&self) -> bool {
         match self.role {
             Role::Primary | Role::Standby => true,
             Role::Subscriber => self

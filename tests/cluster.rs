@@ -11,6 +11,9 @@ mod bad_input;
 #[path = "cluster/doctor.rs"]
 mod doctor;
 
+#[path = "cluster/http.rs"]
+mod http;
+
 #[path = "cluster/interrupted.rs"]
 mod interrupted;
 

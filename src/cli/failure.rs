@@ -153,7 +153,7 @@ impl From<ConvergeError> for Failure {
 
 impl From<AgentError> for Failure {
     fn from(error: AgentError) -> Self {
-        Self::of(exit::FAILED, &error, None)
+        Self::of(exit::FAILED, &error, error.help())
     }
 }
 

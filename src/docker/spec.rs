@@ -137,6 +137,7 @@ pub fn agent(
         labels: Some(labels),
         entrypoint: Some(vec![AGENT_BINARY.to_owned()]),
         cmd: Some(command.map(str::to_owned).to_vec()),
+        exposed_ports: listen.map(|_| vec![port.clone()]),
         stop_signal: Some("SIGTERM".to_owned()),
         // One thread works here; more arenas of the allocator would only keep memory.
         env: Some(vec!["MALLOC_ARENA_MAX=1".to_owned()]),
@@ -242,7 +243,10 @@ mod tests {
         let restart = host.restart_policy.and_then(|policy| policy.name);
         assert_eq!(restart, Some(RestartPolicyNameEnum::UNLESS_STOPPED));
         assert_eq!(host.port_bindings, None);
-        let ports = agent(Some("127.0.0.1:9200")).host_config.and_then(|host| host.port_bindings).expect("bound");
+        let body = agent(Some("127.0.0.1:9200"));
+        // The engine ignores a binding of a port that is not exposed.
+        assert_eq!(body.exposed_ports.as_deref(), Some(["9187/tcp".to_owned()].as_slice()));
+        let ports = body.host_config.and_then(|host| host.port_bindings).expect("bound");
         let binding = ports["9187/tcp"].as_ref().and_then(|bindings| bindings.first()).expect("one");
         assert_eq!((binding.host_ip.as_deref(), binding.host_port.as_deref()), (Some("127.0.0.1"), Some("9200")));
     }

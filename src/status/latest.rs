@@ -17,7 +17,7 @@ pub const TURNS_WITHIN: Duration = Duration::from_mins(3);
 pub struct Latest {
     /// The last look that succeeded; `None` before the first.
     pub look: Option<Look>,
-    /// Why the last pass failed; `None` when it did not.
+    /// Why the last look failed; `None` when it did not.
     pub failure: Option<String>,
     /// When the loop last turned.
     turned: Instant,
@@ -49,14 +49,18 @@ impl Latest {
 
     /// Takes in a look that succeeded.
     pub fn saw(&mut self, look: Look) {
-        self.turned = look.began;
         self.look = Some(look);
+        self.failure = None;
     }
 
-    /// A pass ended, with a failure or without.
-    pub fn turn(&mut self, now: Instant, failure: Option<&String>) {
+    /// A look failed.
+    pub fn missed(&mut self, because: String) {
+        self.failure = Some(because);
+    }
+
+    /// The loop turned: a pass, or a look within one, ended in whatever way.
+    pub const fn turn(&mut self, now: Instant) {
         self.turned = now;
-        self.failure = failure.cloned();
     }
 
     /// The last look, unless it is too old to count.
@@ -84,16 +88,19 @@ mod tests {
 
         let status = crate::status::tests::status(&crate::status::tests::healthy());
         latest.saw(Look { status, began, at: SystemTime::now() });
+        latest.turn(began);
         assert!(latest.fresh(began + FRESH_FOR).is_some());
         let later = began + FRESH_FOR + Duration::from_secs(1);
         assert!(latest.fresh(later).is_none());
         assert_eq!(latest.look.as_ref().map(|look| look.age(later)), Some(FRESH_FOR + Duration::from_secs(1)));
 
-        // A pass that fails turns the loop and leaves the look as it is.
-        latest.turn(later, Some(&"no engine".to_owned()));
+        // A look that fails turns the loop and leaves the last one as it is.
+        latest.missed("no engine".to_owned());
+        latest.turn(later);
         assert_eq!(latest.failure.as_deref(), Some("no engine"));
         assert!(latest.fresh(later).is_none() && latest.is_turning(later + TURNS_WITHIN));
-        latest.turn(later, None);
-        assert_eq!(latest.failure, None);
+        let look = latest.look.clone().expect("it was seen");
+        latest.saw(Look { began: later, ..look });
+        assert!(latest.failure.is_none() && latest.fresh(later).is_some());
     }
 }

@@ -5,6 +5,7 @@
 mod crew;
 mod passes;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -12,6 +13,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::http::{self, Limits, Source};
+use crate::metrics::PassMetrics;
 use crate::site::Site;
 use crate::status::latest::Latest;
 use crate::tasks::{heartbeat, nudge, sequences, verify};
@@ -34,6 +37,27 @@ pub enum AgentError {
     /// The system gives us no signals.
     #[error("cannot listen to signals")]
     Signals(#[source] std::io::Error),
+    /// HTTP cannot be served where the configuration wants it.
+    #[error("cannot listen on {at}")]
+    Listen {
+        /// Where.
+        at: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
+}
+
+impl AgentError {
+    /// What to do about it.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::Signals(_) => None,
+            Self::Listen { at, .. } => Some(format!(
+                "stop what listens on {}, choose another address, or turn it off: `metrics.listen` in hypertide.yaml",
+                at.port()
+            )),
+        }
+    }
 }
 
 /// Runs until the process is told to stop (SIGTERM, SIGINT).
@@ -42,14 +66,23 @@ pub enum AgentError {
 pub async fn run(site: &Site) -> Result<(), AgentError> {
     let (publish, latest) = watch::channel(Latest::new(Instant::now()));
     let handles = Handles { wake: Arc::default(), latest, stop: CancellationToken::new() };
+    let (metrics, stop) = (PassMetrics::default(), &handles.stop);
+    let listener = match site.listen() {
+        Some(at) => Some(http::bind(at).await.map_err(|source| AgentError::Listen { at, source })?),
+        None => None,
+    };
     let told_to_stop = told_to_stop().map_err(AgentError::Signals)?;
 
     let mut crew = Crew::new(handles.stop.clone());
-    crew.keep("passes", || passes::run(site, &handles, &publish));
+    crew.keep("passes", || passes::run(site, &handles, &publish, &metrics));
     crew.keep("chunk watch", || nudge::run(site, &handles));
     crew.keep("heartbeat", || heartbeat::run(site, &handles));
     crew.keep("sequences", || sequences::run(site, &handles.stop));
     crew.keep("verification", || verify::run(site, &handles.stop));
+    if let Some(listener) = &listener {
+        let router = http::routes::router(Source { latest: handles.latest.clone(), passes: metrics.clone() });
+        crew.keep("http", move || http::serve(listener, router.clone(), Limits::default(), stop));
+    }
 
     tracing::info!(cluster = %site.desired.cluster, "agent started");
     crew.work_until(told_to_stop).await;

@@ -12,8 +12,9 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::Handles;
 use crate::error::in_one_line;
 use crate::execute::{AgentParts, Event, Executor};
+use crate::metrics::PassMetrics;
 use crate::model::observed::Observed;
-use crate::observe::{ObserveError, observe};
+use crate::observe::observe;
 use crate::plan::hold::Hold;
 use crate::plan::step::Plan;
 use crate::plan::{self, Wanted, remit};
@@ -27,7 +28,12 @@ use crate::tasks::converge::primary_target;
 const PASS_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Runs passes until told to stop; the last one is finished.
-pub async fn run(site: &Site, handles: &Handles, publish: &watch::Sender<Latest>) -> Result<(), Infallible> {
+pub async fn run(
+    site: &Site,
+    handles: &Handles,
+    publish: &watch::Sender<Latest>,
+    metrics: &PassMetrics,
+) -> Result<(), Infallible> {
     let mut ticks = interval(PASS_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut last_word = String::new();
@@ -37,8 +43,10 @@ pub async fn run(site: &Site, handles: &Handles, publish: &watch::Sender<Latest>
             _ = ticks.tick() => {}
             () = handles.wake.notified() => {}
         }
+        let began = Instant::now();
         let passed = pass(site, publish).await;
-        publish.send_modify(|latest| latest.turn(Instant::now(), passed.as_ref().err()));
+        publish.send_modify(|latest| latest.turn(Instant::now()));
+        metrics.count(began.elapsed(), passed.is_err());
         let word = match passed {
             Ok(holds) => holds.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
             Err(error) => error,
@@ -56,7 +64,7 @@ pub async fn run(site: &Site, handles: &Handles, publish: &watch::Sender<Latest>
 
 /// One pass: look, plan, keep to the remit, execute. Returns what is held.
 async fn pass(site: &Site, publish: &watch::Sender<Latest>) -> Result<Vec<Hold>, String> {
-    let (observed, plan) = look(site, publish).await.map_err(|error| in_one_line(&error))?;
+    let (observed, plan) = look(site, publish).await?;
     if plan.steps().next().is_none() {
         return Ok(plan.holds);
     }
@@ -82,9 +90,13 @@ async fn pass(site: &Site, publish: &watch::Sender<Latest>) -> Result<Vec<Hold>,
 }
 
 /// Looks, plans and publishes; gives the agent's part of the plan.
-async fn look(site: &Site, publish: &watch::Sender<Latest>) -> Result<(Observed, Plan), ObserveError> {
+async fn look(site: &Site, publish: &watch::Sender<Latest>) -> Result<(Observed, Plan), String> {
     let (began, at) = (Instant::now(), SystemTime::now());
-    let observed = observe(site, None).await?;
+    let observed = observe(site, None).await.map_err(|error| {
+        let because = in_one_line(&error);
+        publish.send_modify(|latest| latest.missed(because.clone()));
+        because
+    })?;
     let wanted = Wanted { desired: &site.desired, packs: None, agent: None };
     let plan = remit::agent(plan::plan(&wanted, &observed));
     let status = Status::new(&site.desired, &observed, plan.clone());
@@ -92,13 +104,13 @@ async fn look(site: &Site, publish: &watch::Sender<Latest>) -> Result<(Observed,
     Ok((observed, plan))
 }
 
-/// While steps are taken, which can last as long as a server needs to start, what is published stays recent. A look
-/// that fails is the next pass's to tell.
+/// While steps are taken, which can last as long as a server needs to start, what is published stays recent.
 async fn look_on(site: &Site, publish: &watch::Sender<Latest>) -> Infallible {
     loop {
         tokio::time::sleep(PASS_INTERVAL).await;
-        if let Err(error) = look(site, publish).await {
-            tracing::debug!("{}", in_one_line(&error));
+        if let Err(because) = look(site, publish).await {
+            tracing::debug!("{because}");
         }
+        publish.send_modify(|latest| latest.turn(Instant::now()));
     }
 }

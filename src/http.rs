@@ -1,0 +1,126 @@
+//! HTTP of the agent: health, status and metrics for whoever asks, and nothing that changes anything.
+//!
+//! In: connections, and the published look. Out: answers made from that look alone; a request never makes the agent look.
+//! A client that is slow, silent or one of too many is cut off and keeps nobody else waiting for long.
+
+pub mod readiness;
+pub mod routes;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::metrics::PassMetrics;
+use crate::status::latest::Latest;
+
+/// What a client may cost.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How many connections are served at a time; the next ones wait in the system's queue.
+    pub connections: usize,
+    /// How long a connection may take, which carries one request.
+    pub connection: Duration,
+    /// Within it, how long the request's head may take.
+    pub head: Duration,
+    /// How long answers that are on their way may take when the agent ends.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            // A handful of probes and scrapers, with room for browsers.
+            connections: 64,
+            // What we answer fits into a socket's buffer; only who does not read at all takes longer.
+            connection: Duration::from_secs(10),
+            head: Duration::from_secs(5),
+            // The whole agent has eight.
+            drain: Duration::from_secs(1),
+        }
+    }
+}
+
+/// A request's head is a few hundred bytes; this is hyper's smallest limit.
+const MOST_HEAD_BYTES: usize = 8192;
+
+/// What answers are made from. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// What the passes published.
+    pub latest: watch::Receiver<Latest>,
+    /// What they counted.
+    pub passes: PassMetrics,
+}
+
+/// Begins to listen.
+pub async fn bind(at: SocketAddr) -> io::Result<TcpListener> {
+    let listener = TcpListener::bind(at).await?;
+    tracing::info!("answers on http://{}", listener.local_addr()?);
+    Ok(listener)
+}
+
+/// Answers until told to stop, then finishes what it is answering.
+///
+/// # Errors
+/// The system gives us no more connections.
+pub async fn serve(listener: &TcpListener, router: Router, limits: Limits, stop: &CancellationToken) -> io::Result<()> {
+    let room = Arc::new(Semaphore::new(limits.connections));
+    let mut open = JoinSet::new();
+    loop {
+        let accept = async {
+            let permit = room.clone().acquire_owned().await.expect("it is never closed");
+            (listener.accept().await, permit)
+        };
+        let (accepted, permit) = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = accept => accepted,
+        };
+        while open.try_join_next().is_some() {}
+        match accepted {
+            Ok((stream, _)) => {
+                let router = router.clone();
+                open.spawn(async move {
+                    connection(stream, router, limits).await;
+                    drop(permit);
+                });
+            }
+            // The client was gone before we came to it.
+            Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let finished = async { while open.join_next().await.is_some() {} };
+    if tokio::time::timeout(limits.drain, finished).await.is_err() {
+        tracing::debug!("cut off clients that were still reading");
+    }
+    Ok(())
+}
+
+/// One request and its answer.
+async fn connection(stream: TcpStream, router: Router, limits: Limits) {
+    let answering = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head)
+        .max_buf_size(MOST_HEAD_BYTES)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    match tokio::time::timeout(limits.connection, answering).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!("a connection broke off: {error}"),
+        Err(_) => tracing::debug!("a client was too slow"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,128 @@
+//! Paths and their answers. `docs/http.md` is the contract.
+
+use std::time::Instant;
+
+use axum::Router;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{HeaderValue, StatusCode, Uri};
+use axum::middleware::map_response;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde::{Deserialize, Serialize};
+
+use super::Source;
+use super::readiness::{self, Verdict};
+use crate::clock::rfc3339;
+use crate::metrics;
+use crate::status::Status;
+use crate::status::latest::Latest;
+
+/// Every path there is.
+pub const PATHS: [&str; 7] = ["/", "/livez", "/readyz", "/primary", "/replica", "/api/v1/status", "/metrics"];
+
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const SCRAPE: HeaderValue = HeaderValue::from_static(metrics::CONTENT_TYPE);
+
+/// All paths, answered from one source.
+pub fn router(source: Source) -> Router {
+    let [page, livez, readyz, primary, replica, status, scrape] = PATHS;
+    Router::new()
+        .route(page, get(index))
+        .route(livez, get(async |State(source): State<Source>| probe(&source, readiness::alive)))
+        .route(readyz, get(async |State(source): State<Source>| probe(&source, readiness::ready)))
+        .route(primary, get(async |State(source): State<Source>, asked| about(&source, asked, readiness::primary)))
+        .route(replica, get(async |State(source): State<Source>, asked| about(&source, asked, readiness::replica)))
+        .route(status, get(self::status))
+        .route(scrape, get(self::scrape))
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(async || error(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are answered"))
+        .layer(map_response(async |mut response: Response| {
+            response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            response
+        }))
+        .with_state(source)
+}
+
+/// What can be asked of `/primary` and `/replica`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asked {
+    node: Option<String>,
+}
+
+/// `/api/v1/status`: the document of `status --json`, and how old it is.
+#[derive(Debug, Serialize)]
+struct Document<'a> {
+    #[serde(flatten)]
+    status: &'a Status,
+    observed_at: String,
+    age_seconds: f64,
+}
+
+async fn index() -> Response {
+    let links: Vec<String> = PATHS[1..].iter().map(|path| format!("<a href=\"{path}\">{path}</a>")).collect();
+    let version = env!("CARGO_PKG_VERSION");
+    let page = format!("<!doctype html><title>hypertide</title><p>hypertide {version}: {}</p>\n", links.join(" "));
+    answer(StatusCode::OK, HTML, page)
+}
+
+async fn status(State(source): State<Source>) -> Response {
+    let latest = source.latest.borrow();
+    let Some(look) = &latest.look else {
+        let because = latest.failure.as_deref().unwrap_or("the first look is not done");
+        return error(StatusCode::SERVICE_UNAVAILABLE, &format!("nothing was seen yet: {because}"));
+    };
+    let age_seconds = look.age(Instant::now()).as_secs_f64();
+    let document = Document { status: &look.status, observed_at: rfc3339(look.at), age_seconds };
+    json(StatusCode::OK, &document)
+}
+
+async fn scrape(State(source): State<Source>) -> Response {
+    let text = metrics::scrape(&source.passes, &source.latest.borrow(), Instant::now());
+    answer(StatusCode::OK, SCRAPE, text)
+}
+
+async fn unknown_path(uri: Uri) -> Response {
+    error(StatusCode::NOT_FOUND, &format!("there is no {}; there are {}", uri.path(), PATHS.join(" ")))
+}
+
+fn probe(source: &Source, ask: fn(&Latest, Instant) -> Verdict) -> Response {
+    tell(ask(&source.latest.borrow(), Instant::now()))
+}
+
+fn about(
+    source: &Source,
+    asked: Result<Query<Asked>, QueryRejection>,
+    ask: fn(&Latest, Instant, Option<&str>) -> Verdict,
+) -> Response {
+    match asked {
+        Ok(Query(Asked { node })) => tell(ask(&source.latest.borrow(), Instant::now(), node.as_deref())),
+        Err(rejected) => error(StatusCode::BAD_REQUEST, &rejected.body_text()),
+    }
+}
+
+fn tell(verdict: Verdict) -> Response {
+    match verdict {
+        Verdict::Yes(text) => answer(StatusCode::OK, TEXT, format!("{text}\n")),
+        Verdict::No(text) => answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, format!("{text}\n")),
+        Verdict::NoSuchNode(text) => error(StatusCode::NOT_FOUND, &text),
+    }
+}
+
+/// An error in the shape the command line uses with `--json`.
+fn error(code: StatusCode, message: &str) -> Response {
+    json(code, &serde_json::json!({ "error": { "message": message } }))
+}
+
+fn json(code: StatusCode, document: &impl Serialize) -> Response {
+    let text = serde_json::to_string(document).expect("keys are text");
+    answer(code, JSON, text + "\n")
+}
+
+fn answer(code: StatusCode, media_type: HeaderValue, body: String) -> Response {
+    (code, [(CONTENT_TYPE, media_type)], body).into_response()
+}

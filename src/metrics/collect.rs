@@ -1,0 +1,141 @@
+//! From a published look to a scrape. Pure; a look that is too old to count gives no sample.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use prometheus::proto::MetricFamily;
+use prometheus::{CounterVec, GaugeVec, Opts, Registry, TextEncoder};
+
+use super::PassMetrics;
+use super::names::{self, Kind, Metric};
+use crate::model::cluster::{Health, Role};
+use crate::model::observed::WalStatus;
+use crate::status::latest::Latest;
+use crate::status::{NodeStatus, ReplicationStatus, Status};
+
+/// Everything there is to tell at this moment.
+pub fn scrape(passes: &PassMetrics, latest: &Latest, now: Instant) -> String {
+    let look = latest.fresh(now);
+    let mut samples = Samples::default();
+    samples.add(names::BUILD_INFO, [env!("CARGO_PKG_VERSION")], 1.0);
+    samples.add(names::UP, [], flag(look.is_some()));
+    if let Some(look) = &latest.look {
+        samples.add(names::AGENT_OBSERVATION_AGE_SECONDS, [], look.age(now).as_secs_f64());
+    }
+    if let Some(look) = look {
+        cluster(&mut samples, &look.status);
+    }
+    let mut families = samples.families();
+    families.extend(passes.registry.gather());
+    TextEncoder::new().encode_to_string(&families).expect("every family has a name and a sample")
+}
+
+fn cluster(samples: &mut Samples, status: &Status) {
+    for health in [Health::Healthy, Health::Degraded, Health::Down] {
+        samples.add(names::CLUSTER_HEALTH, [health.word()], flag(status.health == health));
+    }
+    if let (Some(primary), Some(epoch)) = (&status.primary, status.epoch) {
+        samples.add(names::NODE_EPOCH, [primary.as_str()], number(epoch));
+    }
+    let mut held: BTreeMap<&str, usize> = BTreeMap::new();
+    for hold in &status.holds {
+        *held.entry(hold.reason.label()).or_default() += 1;
+    }
+    for (reason, holds) in held {
+        samples.add(names::HOLDS, [reason], count(holds));
+    }
+    for node in &status.nodes {
+        self::node(samples, node);
+    }
+}
+
+fn node(samples: &mut Samples, node: &NodeStatus) {
+    let name = node.name.as_str();
+    for role in [Role::Primary, Role::Standby, Role::Subscriber, Role::Fenced, Role::Unknown] {
+        samples.add(names::NODE_ROLE, [name, role.word()], flag(node.role == role));
+    }
+    if let Some(replication) = &node.replication {
+        self::replication(samples, name, replication);
+    }
+}
+
+fn replication(samples: &mut Samples, node: &str, replication: &ReplicationStatus) {
+    let mut known = |metric, value: Option<f64>| {
+        if let Some(value) = value {
+            samples.add(metric, [node], value);
+        }
+    };
+    known(names::REPLICATION_LAG_BYTES, replication.lag_bytes.map(number));
+    known(names::REPLICATION_LAG_SECONDS, replication.lag_seconds);
+    known(names::APPLY_ERRORS_TOTAL, replication.apply_errors.map(number));
+    known(names::SYNC_ERRORS_TOTAL, replication.sync_errors.map(number));
+    if let Some(chunks) = replication.chunks {
+        known(names::CHUNKS_PUBLISHED, Some(count(chunks.published)));
+        known(names::CHUNKS_UNPUBLISHED, Some(count(chunks.unpublished)));
+        known(names::CHUNKS_UNSUBSCRIBED, Some(count(chunks.unsubscribed)));
+        known(names::CHUNKS_NOT_READY, Some(count(chunks.not_ready)));
+    }
+    if let Some(slot) = replication.slot {
+        known(names::SLOT_RETAINED_BYTES, Some(number(slot.retained_bytes)));
+        known(names::SLOT_ACTIVE, Some(flag(slot.active)));
+        for status in WalStatus::ALL.into_iter().filter(|_| slot.wal_status.is_some()) {
+            samples.add(names::SLOT_WAL_STATUS, [node, status.word()], flag(slot.wal_status == Some(status)));
+        }
+    }
+}
+
+/// Samples by metric.
+#[derive(Default)]
+struct Samples(Vec<(Metric, Vec<Sample>)>);
+
+/// The values of the metric's labels, and the sample's own.
+type Sample = (Vec<String>, f64);
+
+impl Samples {
+    fn add<const LABELS: usize>(&mut self, metric: Metric, labels: [&str; LABELS], value: f64) {
+        let sample = (labels.map(str::to_owned).to_vec(), value);
+        match self.0.iter_mut().find(|(known, _)| *known == metric) {
+            Some((_, samples)) => samples.push(sample),
+            None => self.0.push((metric, vec![sample])),
+        }
+    }
+
+    fn families(self) -> Vec<MetricFamily> {
+        const VALID: &str = "names are valid and each sample has the metric's labels, as a test says";
+        // It sorts what it gathers, so that two scrapes can be compared.
+        let registry = Registry::new();
+        for (metric, samples) in self.0 {
+            let opts = Opts::new(metric.name, metric.help);
+            if metric.kind == Kind::Counter {
+                let counters = CounterVec::new(opts, metric.labels).expect(VALID);
+                for (labels, value) in samples {
+                    counters.get_metric_with_label_values(&labels).expect(VALID).inc_by(value);
+                }
+                registry.register(Box::new(counters)).expect(VALID);
+            } else {
+                let gauges = GaugeVec::new(opts, metric.labels).expect(VALID);
+                for (labels, value) in samples {
+                    gauges.get_metric_with_label_values(&labels).expect(VALID).set(value);
+                }
+                registry.register(Box::new(gauges)).expect(VALID);
+            }
+        }
+        registry.gather()
+    }
+}
+
+const fn flag(is_it: bool) -> f64 {
+    if is_it { 1.0 } else { 0.0 }
+}
+
+/// Prometheus' numbers are floats: whole ones are exact up to 2^53, which is 9 PB of log.
+#[allow(clippy::cast_precision_loss)]
+const fn number(value: u64) -> f64 {
+    value as f64
+}
+
+/// The same for things counted here.
+#[allow(clippy::cast_precision_loss)]
+const fn count(things: usize) -> f64 {
+    things as f64
+}

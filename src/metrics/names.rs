@@ -1,0 +1,130 @@
+//! Every metric: name, what it means, and its labels. A contract: `docs/http.md` lists the same, as a test makes sure.
+//!
+//! Base units, `_total` on counters, and labels with few values: nodes, and words of closed lists.
+
+/// One metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metric {
+    /// Its name.
+    pub name: &'static str,
+    /// What it means, for people.
+    pub help: &'static str,
+    /// What its numbers do.
+    pub kind: Kind,
+    /// The labels of each sample.
+    pub labels: &'static [&'static str],
+}
+
+/// What a metric's numbers do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// They go up and down.
+    Gauge,
+    /// They only grow, until whoever counts starts afresh.
+    Counter,
+    /// Counters by size.
+    Histogram,
+}
+
+impl Kind {
+    /// Prometheus' own word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Gauge => "gauge",
+            Self::Counter => "counter",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
+macro_rules! metrics {
+    ($($ident:ident: $kind:ident $name:literal [$($label:literal),*] $help:literal;)+) => {
+        $(
+            #[doc = $help]
+            pub const $ident: Metric =
+                Metric { name: $name, help: $help, kind: Kind::$kind, labels: &[$($label),*] };
+        )+
+
+        /// All of them.
+        pub const ALL: &[Metric] = &[$($ident),+];
+    };
+}
+
+metrics! {
+    BUILD_INFO: Gauge "hypertide_build_info" ["version"]
+        "Always 1; the label is the agent's version.";
+    UP: Gauge "hypertide_up" []
+        "1 while the agent's last look at the cluster is recent; at 0 nothing is said of the cluster.";
+
+    CLUSTER_HEALTH: Gauge "hypertide_cluster_health" ["health"]
+        "1 for the cluster's health, 0 for the other words.";
+    NODE_ROLE: Gauge "hypertide_node_role" ["node", "role"]
+        "1 for the role the node is seen to have, 0 for the others.";
+    NODE_EPOCH: Gauge "hypertide_node_epoch" ["node"]
+        "Epoch at which the primary takes writes; every promotion raises it.";
+    HOLDS: Gauge "hypertide_holds" ["reason"]
+        "Wanted steps that are not taken now, by reason; a reason that holds nothing is absent.";
+
+    REPLICATION_LAG_BYTES: Gauge "hypertide_replication_lag_bytes" ["node"]
+        "Log of the primary that the replica has not applied.";
+    REPLICATION_LAG_SECONDS: Gauge "hypertide_replication_lag_seconds" ["node"]
+        "The same as time, as the primary measures it.";
+    SLOT_RETAINED_BYTES: Gauge "hypertide_slot_retained_bytes" ["node"]
+        "Log that the primary keeps because of the replica's slot.";
+    SLOT_ACTIVE: Gauge "hypertide_slot_active" ["node"]
+        "1 while the replica streams from its slot.";
+    SLOT_WAL_STATUS: Gauge "hypertide_slot_wal_status" ["node", "status"]
+        "1 for pg_replication_slots.wal_status of the replica's slot, 0 for the other words.";
+    APPLY_ERRORS_TOTAL: Counter "hypertide_apply_errors_total" ["node"]
+        "Failed attempts of a logical replica to apply changes, as its server counts them.";
+    SYNC_ERRORS_TOTAL: Counter "hypertide_sync_errors_total" ["node"]
+        "Failed attempts of a logical replica to copy a table, as its server counts them.";
+
+    CHUNKS_PUBLISHED: Gauge "hypertide_chunks_published" ["node"]
+        "Chunks of the primary that the logical replica's publication covers.";
+    CHUNKS_UNPUBLISHED: Gauge "hypertide_chunks_unpublished" ["node"]
+        "Chunks of the primary that it does not cover: their rows never leave the primary.";
+    CHUNKS_UNSUBSCRIBED: Gauge "hypertide_chunks_unsubscribed" ["node"]
+        "Published chunks that the subscription does not know: their rows do not arrive.";
+    CHUNKS_NOT_READY: Gauge "hypertide_chunks_not_ready" ["node"]
+        "Chunks that are still being copied to the logical replica.";
+    // The comparison of rows (last one, mismatches) belongs here once the status has it.
+
+    AGENT_OBSERVATION_AGE_SECONDS: Gauge "hypertide_agent_observation_age_seconds" []
+        "Age of the last look that succeeded.";
+    AGENT_PASSES_TOTAL: Counter "hypertide_agent_passes_total" []
+        "Passes that ended, failed ones included.";
+    AGENT_PASS_ERRORS_TOTAL: Counter "hypertide_agent_pass_errors_total" []
+        "Passes that failed.";
+    AGENT_PASS_DURATION_SECONDS: Histogram "hypertide_agent_pass_duration_seconds" []
+        "How long passes took, the steps they executed included.";
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_differ_and_counters_end_in_total() {
+        let names: BTreeSet<&str> = ALL.iter().map(|metric| metric.name).collect();
+        assert_eq!(names.len(), ALL.len());
+        for Metric { name, help, kind, .. } in ALL {
+            assert!(name.starts_with("hypertide_") && help.ends_with('.'), "{name}");
+            assert_eq!(*kind == Kind::Counter, name.ends_with("_total"), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_documentation_lists_exactly_these() {
+        let page = include_str!("../../docs/http.md");
+        let row = |metric: &Metric| {
+            let labels: Vec<String> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
+            format!("| `{}` | {} | {} | {} |", metric.name, metric.kind.word(), labels.join(", "), metric.help)
+        };
+        let wanted: Vec<String> = ALL.iter().map(row).collect();
+        let listed: Vec<&str> = page.lines().filter(|line| line.starts_with("| `hypertide_")).collect();
+        assert_eq!(listed, wanted, "docs/http.md should list\n{}", wanted.join("\n"));
+    }
+}

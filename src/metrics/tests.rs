@@ -1,0 +1,66 @@
+//! What is told of clusters that are known, half known and not known.
+
+use std::time::{Instant, SystemTime};
+
+use super::*;
+use crate::plan::simulate::{Cluster, Event};
+use crate::status::latest::{FRESH_FOR, Latest, Look};
+use crate::status::tests::{healthy, status};
+
+fn told(cluster: &Cluster) -> String {
+    let now = Instant::now();
+    let mut latest = Latest::new(now);
+    latest.saw(Look { status: status(cluster), began: now, at: SystemTime::now() });
+    let passes = PassMetrics::default();
+    passes.count(Duration::from_millis(20), false);
+    passes.count(Duration::from_secs(3), true);
+    scrape(&passes, &latest, now)
+}
+
+/// The samples of a text, without what explains them.
+fn samples(text: &str) -> Vec<&str> {
+    text.lines().filter(|line| !line.starts_with('#')).collect()
+}
+
+#[test]
+fn a_healthy_cluster_as_prometheus_reads_it() {
+    let text = told(&healthy()).replace(env!("CARGO_PKG_VERSION"), "VERSION");
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn every_metric_has_its_head_once_when_all_is_known_and_something_held() {
+    let mut cluster = healthy();
+    Event::Pause(2).happen(&mut cluster);
+    let text = told(&cluster);
+    for metric in names::ALL {
+        let head = format!("# TYPE {} {}\n", metric.name, metric.kind.word());
+        assert_eq!(text.matches(&head).count(), 1, "{}", metric.name);
+    }
+}
+
+#[test]
+fn what_is_not_known_is_absent() {
+    let mut cluster = healthy();
+    Event::Kill(0).happen(&mut cluster);
+    let text = told(&cluster);
+    let samples = samples(&text);
+    assert!(samples.contains(&"hypertide_cluster_health{health=\"down\"} 1"), "{text}");
+    assert!(samples.contains(&"hypertide_node_role{node=\"primary-1\",role=\"unknown\"} 1"), "{text}");
+    // The subscriber tells its errors itself; the rest takes a primary.
+    assert!(samples.contains(&"hypertide_apply_errors_total{node=\"replica-1\"} 0"), "{text}");
+    for unknown in ["_epoch", "_lag_", "_chunks_", "_slot_", "_apply_errors_total{node=\"replica-2\"}"] {
+        assert!(!samples.iter().any(|sample| sample.contains(unknown)), "{unknown}: {text}");
+    }
+}
+
+#[test]
+fn a_look_that_is_too_old_says_nothing_but_its_age() {
+    let began = Instant::now();
+    let mut latest = Latest::new(began);
+    latest.saw(Look { status: status(&healthy()), began, at: SystemTime::now() });
+    let text = scrape(&PassMetrics::default(), &latest, began + FRESH_FOR * 2);
+    let told: Vec<&str> = samples(&text).into_iter().filter(|sample| !sample.contains("_agent_pass")).collect();
+    let version = format!("hypertide_build_info{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION"));
+    assert_eq!(told, ["hypertide_agent_observation_age_seconds 20", version.as_str(), "hypertide_up 0"]);
+}

@@ -1,0 +1,178 @@
+//! What the agent answers over HTTP, while all is well, while nodes are away, and where it listens.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use bollard::Docker;
+use serde_json::Value;
+
+use crate::world::{World, docker};
+
+/// Code and body of an answer; `None` when nobody answers.
+fn get(world: &World, path: &str) -> Option<(u16, String)> {
+    let mut stream = TcpStream::connect(("127.0.0.1", world.agent_port)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: test\r\n\r\n").ok()?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text).ok()?;
+    let (head, body) = text.split_once("\r\n\r\n")?;
+    Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
+}
+
+fn code(world: &World, path: &str) -> u16 {
+    get(world, path).map_or(0, |(code, _)| code)
+}
+
+fn eventually_code(world: &World, path: &str, wanted: u16) {
+    world.eventually(&format!("{path} answers {wanted}"), || code(world, path) == wanted);
+}
+
+fn metrics(world: &World) -> String {
+    get(world, "/metrics").expect("the agent answers").1
+}
+
+#[tokio::test]
+async fn the_agent_tells_over_http_how_the_cluster_is() {
+    let world = World::new("");
+    world.ok(&["up"]);
+    eventually_code(&world, "/readyz", 200);
+    what_is_well_is_told(&world);
+    prometheus_understands_the_metrics(&world);
+    nodes_that_are_away_are_told(&world, &docker()).await;
+    the_address_is_a_port_like_any_other(&world).await;
+    a_foreground_agent_answers_and_ends_when_it_is_told_to(&world);
+}
+
+fn what_is_well_is_told(world: &World) {
+    for (path, body) in [
+        ("/livez", "alive\n"),
+        ("/readyz", "ready\n"),
+        ("/primary", "primary-1\n"),
+        ("/primary?node=primary-1", "primary-1\n"),
+        ("/replica", "replica-1\n"),
+    ] {
+        assert_eq!(get(world, path), Some((200, body.to_owned())), "{path}");
+    }
+    assert_eq!(code(world, "/primary?node=replica-1"), 503);
+    assert_eq!(code(world, "/replica?node=nobody"), 404);
+    assert_eq!(code(world, "/nowhere"), 404);
+
+    let (_, told) = get(world, "/api/v1/status").unwrap();
+    let mut told: Value = serde_json::from_str(&told).unwrap();
+    let keys = told.as_object_mut().unwrap();
+    let observed_at = keys.remove("observed_at").unwrap();
+    assert!(observed_at.as_str().unwrap().ends_with('Z'), "{observed_at}");
+    assert!(keys.remove("age_seconds").unwrap().as_f64().unwrap() < 10.0);
+    assert_eq!(stable(told), stable(world.status()));
+}
+
+/// The status without what moves from one second to the next.
+fn stable(mut status: Value) -> Value {
+    for node in status["nodes"].as_array_mut().unwrap() {
+        if let Some(replication) = node["replication"].as_object_mut() {
+            replication.retain(|key, _| !key.starts_with("lag_"));
+            replication["slot"]["retained_bytes"] = Value::Null;
+        }
+    }
+    status
+}
+
+fn prometheus_understands_the_metrics(world: &World) {
+    let text = metrics(world);
+    let mut promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("this test needs promtool, which is in Debian's package prometheus; .ci/run installs it");
+    promtool.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let said = promtool.wait_with_output().unwrap();
+    let said_text = String::from_utf8_lossy(&said.stdout) + String::from_utf8_lossy(&said.stderr);
+    assert!(said.status.success() && said_text.is_empty(), "{said_text}\n{text}");
+
+    for sample in [
+        "hypertide_up 1",
+        "hypertide_cluster_health{health=\"healthy\"} 1",
+        "hypertide_node_role{node=\"primary-1\",role=\"primary\"} 1",
+        "hypertide_node_role{node=\"replica-1\",role=\"subscriber\"} 1",
+        "hypertide_node_epoch{node=\"primary-1\"} 1",
+        "hypertide_chunks_unsubscribed{node=\"replica-1\"} 0",
+        "hypertide_slot_wal_status{node=\"replica-1\",status=\"reserved\"} 1",
+        "hypertide_apply_errors_total{node=\"replica-1\"} 0",
+    ] {
+        assert!(text.lines().any(|line| line == sample), "{sample}\n{text}");
+    }
+    assert!(!text.contains("_bytes{node=\"primary-1\""), "a primary lags behind nobody\n{text}");
+    let password = std::fs::read_to_string(world.state_dir().join("pgpass")).unwrap();
+    let password = password.lines().find_map(|line| line.rsplit(':').next()).unwrap();
+    assert!(!text.contains(password));
+}
+
+async fn nodes_that_are_away_are_told(world: &World, docker: &Docker) {
+    let (primary, replica) = (world.container("primary-1"), world.container("replica-1"));
+    // Frozen, and not killed: the agent would have it back within a second.
+    docker.pause_container(&replica).await.unwrap();
+    eventually_code(world, "/replica", 503);
+    let (_, why) = get(world, "/replica").unwrap();
+    assert_eq!(why, "replica-1: its role is unknown, its container paused\n");
+    assert_eq!((code(world, "/readyz"), code(world, "/primary")), (200, 200));
+    let text = metrics(world);
+    assert!(text.contains("hypertide_holds{reason=\"paused\"} 1\n"), "{text}");
+    for unknown in ["hypertide_chunks_", "hypertide_apply_errors_total"] {
+        assert!(!text.contains(unknown), "{unknown} is not known\n{text}");
+    }
+    assert!(text.contains("hypertide_slot_retained_bytes{node=\"replica-1\"}"), "the primary knows\n{text}");
+
+    docker.pause_container(&primary).await.unwrap();
+    eventually_code(world, "/primary", 503);
+    assert_eq!(get(world, "/primary").unwrap().1, "no node takes writes\n");
+    assert_eq!((code(world, "/livez"), code(world, "/readyz")), (200, 200));
+    let text = metrics(world);
+    assert!(text.contains("hypertide_cluster_health{health=\"down\"} 1\n"), "{text}");
+    for unknown in ["hypertide_node_epoch", "hypertide_slot_", "hypertide_replication_lag"] {
+        assert!(!text.contains(unknown), "{unknown} is not known\n{text}");
+    }
+    docker.unpause_container(&primary).await.unwrap();
+    docker.unpause_container(&replica).await.unwrap();
+    eventually_code(world, "/primary", 200);
+    eventually_code(world, "/replica", 200);
+}
+
+async fn the_address_is_a_port_like_any_other(world: &World) {
+    let before = docker().inspect_container(&world.container("agent"), None).await.unwrap().id;
+    let listener = TcpListener::bind(("127.0.0.1", world.ports[3])).unwrap();
+    world.configure(&format!("metrics: {{listen: \"127.0.0.1:{}\"}}\n", world.ports[3]));
+    let refused = world.run(&["up", "--json"]);
+    assert_eq!(refused.code, 3, "{}{}", refused.stdout, refused.stderr);
+    let hold = &refused.json()["error"]["holds"][0];
+    assert_eq!((&hold["reason"], &hold["what"]), (&"port_taken".into(), &world.container("agent").into()), "{hold}");
+    assert!(hold["text"].as_str().unwrap().contains(&format!("(pid {})", std::process::id())), "{hold}");
+    let report = world.run(&["doctor", "--json"]).json();
+    let finding = format!("port {}, wanted for the agent, is held by process cluster-", world.ports[3]);
+    assert!(report.to_string().contains(&finding), "{report}");
+    drop(listener);
+
+    world.configure("metrics: {listen: off}\n");
+    world.ok(&["up"]);
+    let agent = docker().inspect_container(&world.container("agent"), None).await.unwrap();
+    assert_ne!(agent.id, before, "another address is another agent");
+    assert!(agent.host_config.unwrap().port_bindings.is_none_or(|ports| ports.is_empty()));
+    assert_eq!(get(world, "/livez"), None);
+}
+
+fn a_foreground_agent_answers_and_ends_when_it_is_told_to(world: &World) {
+    world.configure("");
+    let mut agent = world.command(&["agent"]).stderr(Stdio::null()).spawn().unwrap();
+    eventually_code(world, "/readyz", 200);
+    // A second one has nowhere to answer.
+    let second = world.run(&["agent"]);
+    assert_eq!(second.code, 1, "{}", second.stderr);
+    assert!(second.stderr.contains(&format!("cannot listen on 127.0.0.1:{}", world.agent_port)), "{}", second.stderr);
+    let killed = Command::new("sh").args(["-c", &format!("kill -TERM {}", agent.id())]).status().unwrap();
+    assert!(killed.success());
+    assert_eq!(agent.wait().unwrap().code(), Some(0));
+    assert_eq!(get(world, "/livez"), None);
+}
