@@ -18,6 +18,7 @@ use crate::model::seen::Seen;
 use crate::plan::chunks::strategy::{self, Strategy};
 use crate::plan::chunks::{self, Completeness};
 use crate::plan::hold::{Hold, Reason};
+use crate::plan::readiness::{self, Ineligible};
 use crate::plan::step::Plan;
 use crate::plan::topology;
 
@@ -90,6 +91,17 @@ pub struct NodeStatus {
     pub address: String,
     /// How it gets its rows; `None` for the primary.
     pub replication: Option<ReplicationStatus>,
+    /// Whether it could become the primary now; `None` for the primary.
+    pub promotion: Option<Promotion>,
+}
+
+/// Whether a replica could become the primary now without losing a row that has reached it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Promotion {
+    /// Nothing speaks against it.
+    pub ready: bool,
+    /// What does.
+    pub reasons: Vec<Ineligible>,
 }
 
 /// How a replica follows.
@@ -129,6 +141,9 @@ pub struct SlotStatus {
 pub struct Verification {
     /// When all of it was compared last, RFC 3339 in UTC; `None` when it never was.
     pub last_compare: Option<String>,
+    /// The same in seconds since 1970, for the metrics.
+    #[serde(skip)]
+    pub last_compare_secs: Option<u64>,
     /// Tables that were compared then, or had not changed since they were equal.
     pub compared: u64,
     /// Tables that differ, as far as is known.
@@ -222,6 +237,13 @@ fn node_status(
         Seat::Replica(mode) if !is_primary => Some(replication_status(node, mode, seen, primary_server)),
         _ => None,
     };
+    let promotion = match node.seat {
+        Seat::Replica(mode) if !is_primary => {
+            let reasons = readiness::objections(&node.name, mode, seen, primary_server);
+            Some(Promotion { ready: reasons.is_empty(), reasons })
+        }
+        _ => None,
+    };
     NodeStatus {
         name: node.name.clone(),
         role: topology::role(seen, is_primary),
@@ -229,6 +251,7 @@ fn node_status(
         container: desired.cluster.container(&node.name),
         address: SocketAddr::new(desired.bind, node.port).to_string(),
         replication,
+        promotion,
     }
 }
 
@@ -266,27 +289,27 @@ fn replication_status(
         (_, Some(millis)) => Some(millis as f64 / 1000.0),
         _ => None,
     };
-    let database = |server: Option<&ServerSeen>| server.and_then(|server| server.database.present().cloned());
-    let chunks = match mode {
-        Mode::Physical => None,
-        Mode::Logical => completeness(database(primary), database(ours)),
+    let (theirs, ours) = match mode {
+        Mode::Physical => (None, None),
+        Mode::Logical => (database(primary), database(ours)),
     };
-    let subscription = match mode {
-        Mode::Physical => None,
-        Mode::Logical => database(ours).and_then(|database| database.subscription),
-    };
-    let theirs = primary.and_then(|primary| primary.database.present());
-    let verification = theirs.filter(|_| mode == Mode::Logical).map(|theirs| verification(theirs, &node.name));
+    let chunks = theirs.zip(ours).map(|(theirs, ours)| chunks::completeness(theirs, ours));
+    let subscription = ours.and_then(|ours| ours.subscription.as_ref());
+    let verification = theirs.map(|theirs| verification(theirs, &node.name));
     ReplicationStatus {
         mode,
         lag_bytes,
         lag_seconds,
         chunks,
-        apply_errors: subscription.as_ref().map(|subscription| subscription.apply_errors),
-        sync_errors: subscription.as_ref().map(|subscription| subscription.sync_errors),
+        apply_errors: subscription.map(|subscription| subscription.apply_errors),
+        sync_errors: subscription.map(|subscription| subscription.sync_errors),
         slot: slot.map(SlotStatus::of),
         verification,
     }
+}
+
+fn database(server: Option<&ServerSeen>) -> Option<&DatabaseSeen> {
+    server.and_then(|server| server.database.present())
 }
 
 impl SlotStatus {
@@ -298,14 +321,11 @@ impl SlotStatus {
 fn verification(theirs: &DatabaseSeen, replica: &NodeName) -> Verification {
     theirs.verified.get(replica).map_or_else(Verification::default, |verified| Verification {
         last_compare: verified.finished_at.clone(),
+        last_compare_secs: verified.finished_secs,
         compared: verified.compared,
         mismatches: verified.mismatches,
         differing: verified.differing.clone(),
     })
-}
-
-fn completeness(theirs: Option<DatabaseSeen>, ours: Option<DatabaseSeen>) -> Option<Completeness> {
-    Some(chunks::completeness(&theirs?, &ours?))
 }
 
 fn state_word(container: &Seen<ContainerSeen>) -> &'static str {

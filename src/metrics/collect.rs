@@ -54,6 +54,9 @@ fn node(samples: &mut Samples, node: &NodeStatus) {
     for role in [Role::Primary, Role::Standby, Role::Subscriber, Role::Fenced, Role::Unknown] {
         samples.add(names::NODE_ROLE, [name, role.word()], flag(node.role == role));
     }
+    if let Some(promotion) = &node.promotion {
+        samples.add(names::PROMOTION_READY, [name], flag(promotion.ready));
+    }
     if let Some(replication) = &node.replication {
         self::replication(samples, name, replication);
     }
@@ -74,6 +77,11 @@ fn replication(samples: &mut Samples, node: &str, replication: &ReplicationStatu
         known(names::CHUNKS_UNPUBLISHED, Some(count(chunks.unpublished)));
         known(names::CHUNKS_UNSUBSCRIBED, Some(count(chunks.unsubscribed)));
         known(names::CHUNKS_NOT_READY, Some(count(chunks.not_ready)));
+    }
+    if let Some(verification) = &replication.verification {
+        known(names::LAST_COMPARE_TIMESTAMP_SECONDS, verification.last_compare_secs.map(number));
+        let is_compared = verification.last_compare.is_some() || verification.mismatches > 0;
+        known(names::COMPARE_MISMATCHES, is_compared.then(|| number(verification.mismatches)));
     }
     if let Some(slot) = replication.slot {
         known(names::SLOT_RETAINED_BYTES, Some(number(slot.retained_bytes)));

@@ -88,7 +88,12 @@ metrics! {
         "Published chunks that the subscription does not know: their rows do not arrive.";
     CHUNKS_NOT_READY: Gauge "hypertide_chunks_not_ready" ["node"]
         "Chunks that are still being copied to the logical replica.";
-    // The comparison of rows (last one, mismatches) belongs here once the status has it.
+    LAST_COMPARE_TIMESTAMP_SECONDS: Gauge "hypertide_last_compare_timestamp_seconds" ["node"]
+        "When all tables of the logical replica were compared with the primary's last; absent when they never were.";
+    COMPARE_MISMATCHES: Gauge "hypertide_compare_mismatches" ["node"]
+        "Tables and chunks of the logical replica that differed when they were compared last.";
+    PROMOTION_READY: Gauge "hypertide_promotion_ready" ["node"]
+        "1 while nothing speaks against making the replica the primary.";
 
     AGENT_OBSERVATION_AGE_SECONDS: Gauge "hypertide_agent_observation_age_seconds" []
         "Age of the last look that succeeded.";

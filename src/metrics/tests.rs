@@ -6,11 +6,29 @@ use super::*;
 use crate::plan::simulate::{Cluster, Event};
 use crate::status::latest::{FRESH_FOR, Latest, Look};
 use crate::status::tests::{healthy, status};
+use crate::status::{Status, Verification};
 
 fn told(cluster: &Cluster) -> String {
+    told_of(status(cluster))
+}
+
+/// The same once the subscriber was compared.
+fn compared(cluster: &Cluster) -> Status {
+    let mut status = status(cluster);
+    let replication = status.nodes[1].replication.as_mut().expect("a replica");
+    replication.verification = Some(Verification {
+        last_compare: Some("2026-11-21T09:18:16Z".into()),
+        last_compare_secs: Some(1_795_252_696),
+        mismatches: 2,
+        ..Verification::default()
+    });
+    status
+}
+
+fn told_of(status: Status) -> String {
     let now = Instant::now();
     let mut latest = Latest::new(now);
-    latest.saw(Look { status: status(cluster), began: now, at: SystemTime::now() });
+    latest.saw(Look { status, began: now, at: SystemTime::now() });
     let passes = PassMetrics::default();
     passes.count(Duration::from_millis(20), false);
     passes.count(Duration::from_secs(3), true);
@@ -32,11 +50,21 @@ fn a_healthy_cluster_as_prometheus_reads_it() {
 fn every_metric_has_its_head_once_when_all_is_known_and_something_held() {
     let mut cluster = healthy();
     Event::Pause(2).happen(&mut cluster);
-    let text = told(&cluster);
+    let text = told_of(compared(&cluster));
     for metric in names::ALL {
         let head = format!("# TYPE {} {}\n", metric.name, metric.kind.word());
         assert_eq!(text.matches(&head).count(), 1, "{}", metric.name);
     }
+}
+
+#[test]
+fn a_comparison_is_told_once_there_was_one() {
+    let cluster = healthy();
+    assert!(!told(&cluster).contains("compare"));
+    let text = told_of(compared(&cluster));
+    let samples = samples(&text);
+    assert!(samples.contains(&"hypertide_last_compare_timestamp_seconds{node=\"replica-1\"} 1795252696"), "{text}");
+    assert!(samples.contains(&"hypertide_compare_mismatches{node=\"replica-1\"} 2"), "{text}");
 }
 
 #[test]

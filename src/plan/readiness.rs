@@ -112,11 +112,13 @@ fn of_subscriber(name: &NodeName, ours: &DatabaseSeen, primary: &ServerSeen, the
             of_mirrored(&chunk.hypertable) && theirs.chunks.get(*name).is_none_or(|there| there.slices != chunk.slices)
         })
         .count();
+    let differing = theirs.verified.get(name).map_or(0, |verified| verified.mismatches);
     let counted = [
         (unpublished, Ineligible::UnpublishedChunks as fn(usize) -> Ineligible),
         (unsubscribed, Ineligible::UnsubscribedChunks),
         (not_copied, Ineligible::NotCopied),
         (foreign, Ineligible::ForeignChunks),
+        (usize::try_from(differing).unwrap_or(usize::MAX), Ineligible::Differs),
     ];
     let counted = counted.into_iter().filter(|(count, _)| *count > 0).map(|(count, reason)| reason(count));
     (!is_applying).then_some(Ineligible::NotApplying).into_iter().chain(counted).collect()
@@ -127,7 +129,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::observed::Observed;
+    use crate::model::observed::{Observed, Verified};
     use crate::plan::simulate::finished;
     use crate::plan::simulate::world::node_name;
 
@@ -166,7 +168,7 @@ mod tests {
     #[test]
     fn whatever_could_lose_a_row_has_a_name() {
         type Wrong = (fn(&mut Observed), &'static str);
-        let wrongs: [Wrong; 11] = [
+        let wrongs: [Wrong; 12] = [
             (|it| it.nodes.get_mut(&node_name("replica-1")).expect("there").server = Seen::Absent, "unreachable"),
             (|it| server(it, "replica-1").database = Seen::unknown("why"), "unreachable"),
             (|it| server(it, "replica-1").in_recovery = true, "not_a_replica"),
@@ -184,6 +186,13 @@ mod tests {
                 "not_copied",
             ),
             (|it| drop(database(it, "primary-1").chunks.pop_first()), "foreign_chunks"),
+            (
+                |it| {
+                    let verified = Verified { mismatches: 2, ..Verified::default() };
+                    database(it, "primary-1").verified.insert(node_name("replica-1"), verified);
+                },
+                "differs",
+            ),
         ];
         for (wrong, label) in wrongs {
             let mut observed = observed();

@@ -149,7 +149,7 @@ fn a_replica_that_differs_is_held_until_it_compares_equal() {
     assert_eq!(status.health, Health::Degraded);
     assert_eq!(status.holds, [Hold::new("replica-1", Reason::Differs(differing.clone(), 1))]);
     let last_compare = Some("2026-11-21T09:18:16Z".into());
-    let expected = Verification { last_compare, compared: 7, mismatches: 1, differing };
+    let expected = Verification { last_compare, last_compare_secs: None, compared: 7, mismatches: 1, differing };
     assert_eq!(verification(&observed)[1], Some(expected));
 
     let primary = observed.nodes.get_mut(&node_name("primary-1")).and_then(|node| node.server.present_mut());
