@@ -357,5 +357,14 @@ begin
   if (select relnamespace::regnamespace::name from pg_class where oid = made) <> wanted_schema then
     execute format('alter table %s set schema %I', made, wanted_schema);
   end if;
+  -- TimescaleDB gives a chunk the root's triggers, but not what they are enabled for; replication would not fire them.
+  perform set_config('timescaledb.restoring', 'on', true);
+  for statement in
+    select format('alter table %s enable %s trigger %I', made, case tgenabled when 'R' then 'replica' else 'always' end, tgname)
+    from pg_trigger where tgrelid = root and not tgisinternal and tgenabled in ('R', 'A')
+  loop
+    execute statement;
+  end loop;
+  perform set_config('timescaledb.restoring', 'off', true);
 end
 $$;

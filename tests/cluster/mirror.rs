@@ -19,6 +19,11 @@ select set_integer_now_func('odd.ticks', 'odd.newest');
 create table odd.days (d date primary key, v int);
 select create_hypertable('odd.days', by_range('d', interval '7 days'));
 create table odd.plain (id int primary key, v text);
+create function odd.note() returns trigger language plpgsql as $$ begin return new; end $$;
+create trigger always before insert on odd.days for each row execute function odd.note();
+do $$ begin alter table odd.days enable always trigger always;
+exception when feature_not_supported then null; -- not in 2.19
+end $$;
 "#;
 
 /// Names and slices of all chunks of a hypertable.
