@@ -9,6 +9,7 @@ pub mod digest;
 pub mod lsn;
 pub mod names;
 pub mod observed;
+pub mod outside;
 pub mod pack;
 pub mod seen;
 pub mod sequence;

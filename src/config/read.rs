@@ -254,6 +254,11 @@ impl<'a> Fields<'a> {
             .unwrap_or_else(|| Fields::none(&joined(&self.key, name)))
     }
 
+    /// Where it stands.
+    pub fn line(&self) -> Option<u64> {
+        self.line
+    }
+
     /// The dotted path of one of its keys, given or not.
     pub fn path(&self, name: &str) -> String {
         joined(&self.key, name)

@@ -6,6 +6,7 @@
 mod later;
 mod metrics;
 mod nodes;
+mod outside;
 mod replication;
 mod settings;
 
@@ -22,7 +23,7 @@ use super::read::{Entry, Fields};
 use crate::model::desired::{Desired, ImageChoice, PackRef};
 use crate::model::names::{ClusterName, Ident};
 
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 16] = [
     "cluster",
     "database",
     "image",
@@ -30,6 +31,8 @@ const KEYS: [&str; 14] = [
     "preset",
     "nodes",
     "replication",
+    "publications",
+    "subscriptions",
     "packs",
     "endpoint",
     "backups",
@@ -77,6 +80,7 @@ pub fn desired(root: &Spanned<Node>, base_dir: &Path) -> Result<Desired, Vec<Pro
         nodes,
         bind: bind(&file, problems),
         mode: replication.mode,
+        outside: outside::resolve(&file, base_dir, &replication.publication.name, problems),
         publication: replication.publication,
         verify: replication.verify,
         packs: packs(&file, base_dir, problems),

@@ -9,10 +9,11 @@ use proptest::prelude::*;
 use super::*;
 use crate::model::cluster::{Mode, Seat};
 use crate::model::desired::{DesiredNode, ImageChoice, PackRef};
-use crate::model::names::Ident;
+use crate::model::names::{Ident, TableName};
+use crate::model::outside::{Operation, Outside, Reclaim};
 
 /// The example of the documentation, one top-level key per entry.
-const EXAMPLE: [&str; 13] = [
+const EXAMPLE: [&str; 15] = [
     "cluster: trading\n",
     "database: trading_data\n",
     "image: auto\n",
@@ -20,6 +21,10 @@ const EXAMPLE: [&str; 13] = [
     "endpoint: {read_write: 5432, read_only: 5433}          # what clients use\n",
     "nodes: {primary: {port: 5434}, replicas: [{name: replica-1, port: 5435, replication: logical}]}\n",
     "replication: {mode: logical, publication: {name: trading_data_pub, schemas: [trading]}, synchronous: off}\n",
+    "publications:\n  - {name: orders_feed, tables: [trading.positions, {table: trading.orders, columns: [order_id, \
+     timestamp, symbol], where: \"symbol = 'USDCOP'\"}], operations: [insert, update], reclaim: delete}\n",
+    "subscriptions:\n  - {name: reference_data, from: {host: db.example.net, database: ref, user: hypertide, \
+     password_file: secrets/ref}, publications: [ref_pub]}\n",
     "packs: [trading]\n",
     "backups:\n  - {name: nightly, schedule: \"0 2 * * *\", kind: full, store: \"file:///var/backups/hypertide\", \
      keep: {last: 7, daily: 30}, drill: weekly}\n",
@@ -66,6 +71,8 @@ fn the_documented_example_is_valid_and_says_what_is_not_acted_on() {
     let mut as_by_default = desired;
     as_by_default.not_acted_on.clear();
     as_by_default.publication.schemas = None;
+    assert!(!as_by_default.outside.is_empty());
+    as_by_default.outside = Outside::default();
     assert_eq!(as_by_default, good(""));
 }
 
@@ -135,6 +142,24 @@ fn replicas_are_compared_every_hour_unless_the_file_says_otherwise() {
     }
 }
 
+#[test]
+fn what_is_declared_towards_the_outside_is_taken_with_its_defaults() {
+    let outside = good(&EXAMPLE.concat()).outside;
+    let [publication] = outside.publications.as_slice() else { panic!("{outside:?}") };
+    assert_eq!(publication.operations, [Operation::Insert, Operation::Update].into());
+    assert_eq!(publication.reclaim, Reclaim::Delete);
+    let orders = publication.table(&TableName::new("trading", "orders").expect("valid")).expect("declared");
+    assert_eq!(orders.filter.as_deref(), Some("symbol = 'USDCOP'"));
+    assert_eq!(orders.columns.as_ref().map(std::collections::BTreeSet::len), Some(3));
+    assert_eq!(publication.tables[0].columns, None);
+    let [subscription] = outside.subscriptions.as_slice() else { panic!("{outside:?}") };
+    assert_eq!((subscription.from.port, subscription.copy_data, subscription.reclaim), (5432, true, Reclaim::Retain));
+    assert_eq!(subscription.from.password_file, Path::new("/etc/h/secrets/ref"));
+    let whole = good("publications: [{name: p, schemas: [a, b], tables: [{table: c.d, where: 'x > 1'}]}]").outside;
+    assert_eq!(whole.publications[0].operations, Operation::ALL.into());
+    assert_eq!(whole.publications[0].schemas.len(), 2);
+}
+
 proptest! {
     #[test]
     fn never_panics_on_any_text(text: String) {
@@ -146,7 +171,7 @@ proptest! {
         parts in prop::collection::vec(
             prop::sample::select(vec![
                 "nodes", "replicas", "port", "preset", "base", "packs", "backups", "keep", "endpoint", "metrics",
-                "listen", "schemas", "publication", ": ", ":", "\n", "\n  ", "\n    ", "- ", "{", "}", "[", "]", ", ",
+                "listen", "schemas", "publication", "publications", "tables", "table", "where", "subscriptions", "from", ": ", ":", "\n", "\n  ", "\n    ", "- ", "{", "}", "[", "]", ", ",
                 "&a ", "*a", "<<: ", "5434", "-1", "1e999", "99999999999999999999999", "off", "~", "\"", "'", "|\n  ",
                 "!!binary ", "ä", "\0", "# ", "---\n",
             ]),

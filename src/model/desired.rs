@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::cluster::{Mode, Seat};
 use super::names::{ClusterName, Ident, NodeName};
+use super::outside::Outside;
 
 /// A whole cluster as wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub struct Desired {
     pub publication: PublicationChoice,
     /// How the agent compares logical replicas with the primary; `None`: it does not.
     pub verify: Option<VerifySchedule>,
+    /// Publications for consumers outside the cluster, and subscriptions to servers outside of it.
+    pub outside: Outside,
     /// Schema packs, in the order they are applied.
     pub packs: Vec<PackRef>,
     /// Where on the host the agent answers over HTTP; `None` when it does not.

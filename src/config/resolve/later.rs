@@ -197,7 +197,8 @@ fn each_named(
     refuse_twice(&names, problems);
 }
 
-fn table_name(text: &str) -> Result<TableName, String> {
+/// `schema.table`
+pub fn table_name(text: &str) -> Result<TableName, String> {
     let (schema, table) =
         text.split_once('.').ok_or_else(|| format!("`{}` lacks its schema: `schema.table`", text.escape_debug()))?;
     TableName::new(schema, table).map_err(|error| error.to_string())

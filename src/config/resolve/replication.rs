@@ -105,7 +105,7 @@ fn schemas(entry: &Entry<'_>, problems: &mut Problems) -> Vec<Ident> {
 }
 
 /// A schema whose rows may appear on another node as they are.
-fn publishable(text: &str) -> Result<Ident, String> {
+pub fn publishable(text: &str) -> Result<Ident, String> {
     let ident = Ident::new(text).map_err(|error| error.to_string())?;
     if text.starts_with("pg_") || text == "information_schema" || text.starts_with("_timescaledb") {
         Err(format!(

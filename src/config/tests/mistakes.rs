@@ -196,6 +196,102 @@ fn backups_are_checked_key_by_key() {
 }
 
 #[test]
+fn publications_are_checked_key_by_key() {
+    for (text, said) in [
+        ("{tables: [a.b]}", "publications[0].name: is missing"),
+        ("{name: p}", "publications[0].tables: is missing: without tables and schemas a publication publishes nothing"),
+        (
+            "{name: trading_data_pub, tables: [a.b]}",
+            "`trading_data_pub` is what the cluster's own replicas subscribe to",
+        ),
+        ("{name: p, tables: []}", "publications[0].tables: an empty list publishes nothing"),
+        ("{name: p, tables: a.b}", "publications[0].tables: expected a list of tables, found the text `a.b`"),
+        ("{name: p, tables: [b]}", "publications[0].tables[0]: `b` lacks its schema: `schema.table`"),
+        ("{name: p, tables: [a.b, {table: a.b}]}", "publications[0].tables[1].table: a.b is used twice, also by"),
+        ("{name: p, tables: [{tabel: a.b, table: a.b}]}", "tables[0].tabel: unknown key (did you mean `table`?)"),
+        ("{name: p, tables: [{columns: [c]}]}", "publications[0].tables[0].table: is missing"),
+        ("{name: p, tables: [{table: a.b, columns: []}]}", "publications[0].tables[0].columns: is empty"),
+        ("{name: p, tables: [{table: a.b, columns: [c, c]}]}", "columns[1]: c is used twice"),
+        ("{name: p, tables: [{table: a.b, where: ' '}]}", "tables[0].where: there is no condition in it"),
+        (
+            "{name: p, tables: [{table: a.b, where: true}]}",
+            "tables[0].where: expected a condition (text), found `true`",
+        ),
+        (
+            "{name: p, tables: [_timescaledb_internal._hyper_1_1_chunk]}",
+            "tables[0]: `_timescaledb_internal` holds catalog",
+        ),
+        ("{name: p, tables: [hypertide.node]}", "tables[0]: `hypertide` holds what each node knows of itself"),
+        ("{name: p, schemas: [pg_catalog]}", "schemas[0]: `pg_catalog` holds catalog rows"),
+        (
+            "{name: p, schemas: [a], tables: [a.b]}",
+            "tables[0]: a.b comes with all rows and columns of schema a already",
+        ),
+        (
+            "{name: p, schemas: [a], tables: [{table: b.c, columns: [d]}]}",
+            "PostgreSQL takes no list of columns in a publication that has whole schemas (make two publications of it",
+        ),
+        ("{name: p, tables: [a.b], operations: []}", "publications[0].operations: without an operation nothing"),
+        ("{name: p, tables: [a.b], operations: [insrt]}", "operations[0]: expected one of insert, update, delete"),
+        ("{name: p, tables: [a.b], operations: [insert, insert]}", "operations[1]: insert is used twice"),
+        ("{name: p, tables: [a.b], reclaim: drop}", "reclaim: expected one of retain, delete, found the text `drop`"),
+        ("{name: p, tables: [a.b]}, {name: p, tables: [a.b]}", "publications[1].name: p is used twice"),
+    ] {
+        let found = bad(&format!("publications: [{text}]"));
+        assert!(found.contains(said), "{text}\n  expected: {said}\n     found: {found}");
+        assert_eq!(found.lines().count(), 1, "{text}\n{found}");
+    }
+    assert!(bad("publications: [{name: p, tables: [a.b]}]\nreplication: {publication: {name: p}}").contains("line 1"));
+}
+
+#[test]
+fn subscriptions_are_checked_key_by_key() {
+    let from = "host: h, database: d, user: u, password_file: f";
+    let with = |rest: &str| format!("subscriptions: [{{name: s, publications: [p], from: {{{from}}}, {rest}}}]");
+    good(&with("copy_data: off, reclaim: delete"));
+    for (text, said) in [
+        (with("copy_data: maybe"), "subscriptions[0].copy_data: expected true or false"),
+        (with("reclaim: keep"), "subscriptions[0].reclaim: expected one of retain, delete"),
+        (with("slot: x"), "subscriptions[0].slot: unknown key"),
+        (
+            format!("subscriptions: [{{name: S-1, publications: [p], from: {{{from}}}}}]"),
+            "cannot name a replication slot",
+        ),
+        (format!("subscriptions: [{{name: hypertide_x, publications: [p], from: {{{from}}}}}]"), "own replicas"),
+        (format!("subscriptions: [{{name: s, publications: [], from: {{{from}}}}}]"), "publications: is empty"),
+        (format!("subscriptions: [{{name: s, from: {{{from}}}}}]"), "subscriptions[0].publications: is missing"),
+        ("subscriptions: [{name: s, publications: [p]}]".into(), "subscriptions[0].from: is missing"),
+        ("subscriptions: [{name: s, publications: [p], from: 'postgres://h'}]".into(), "from: expected a map of keys"),
+        (
+            format!("subscriptions: [{{name: s, publications: [p], from: {{{from}, password: x}}}}]"),
+            "from.password: a password does not belong in this file (put it into a file of its own",
+        ),
+        (
+            format!("subscriptions: [{{name: s, publications: [p], from: {{{from}, port: 0}}}}]"),
+            "subscriptions[0].from.port: 0 is no port",
+        ),
+        (
+            format!(
+                "subscriptions: [{{name: s, publications: [p], from: {{{}}}}}]",
+                from.replace("host: h", "host: 'a b'")
+            ),
+            "subscriptions[0].from.host: `a b` is no host",
+        ),
+        (
+            format!(
+                "subscriptions: [{{name: s, publications: [p], from: {{{}}}}}]",
+                from.replace(", password_file: f", "")
+            ),
+            "subscriptions[0].from.password_file: is missing",
+        ),
+    ] {
+        let found = bad(&text);
+        assert!(found.contains(said), "{text}\n  expected: {said}\n     found: {found}");
+        assert_eq!(found.lines().count(), 1, "{text}\n{found}");
+    }
+}
+
+#[test]
 fn one_run_reports_every_mistake_of_a_file() {
     let text = include_str!("mistakes.yaml");
     let origin = PathBuf::from("hypertide.yaml");

@@ -11,6 +11,7 @@ use super::{Action, Cluster};
 use crate::model::cluster::{Edition, Mode, Seat};
 use crate::model::desired::{Desired, DesiredNode, ImageChoice, PublicationChoice, Setting};
 use crate::model::names::{ClusterName, Ident};
+use crate::model::outside::Outside;
 use crate::model::pack::{Migration, MigrationId, Needs, Pack};
 
 /// Name, published schemas, chunk schemas, all schemas, then one text for each migration; `!` marks those that need
@@ -97,6 +98,7 @@ pub fn cluster(modes: &[Mode], packs: Vec<Pack>) -> Cluster {
         bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
         publication: PublicationChoice { name: ident("data_pub"), schemas: None },
         verify: None,
+        outside: Outside::default(),
         packs: Vec::new(),
         metrics: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), AGENT_PORT)),
         not_acted_on: Vec::new(),
