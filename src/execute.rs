@@ -6,6 +6,7 @@
 pub mod agent;
 mod database;
 mod node;
+mod outside;
 
 use std::sync::{Mutex, OnceLock};
 
@@ -179,7 +180,10 @@ impl<'a> Executor<'a> {
         for step in lane {
             listener(Event::Began(step));
             tracing::debug!(step = step.label(), "{step}");
-            self.take(step, listener).await.map_err(|cause| ExecuteError { step: step.to_string(), cause })?;
+            match self.take(step, listener).await {
+                Err(cause) if self.bears(step, &cause) => continue,
+                taken => taken.map_err(|cause| ExecuteError { step: step.to_string(), cause })?,
+            }
             listener(Event::Done(step));
         }
         Ok(())
@@ -227,6 +231,7 @@ impl<'a> Executor<'a> {
             Step::RefreshSubscription { node } => self.refresh_subscription(node).await,
             Step::Unsubscribe { node } => self.unsubscribe(node).await,
             Step::EmptyReplica { node, tables } => self.empty_replica(node, tables).await,
+            Step::Outside { node, step } => self.take_outside(node, step).await,
             Step::RemoveAgent => self.remove_agent().await,
             Step::CreateAgent { spec } => self.create_agent(spec).await,
             Step::StartAgent => self.start_agent().await,

@@ -2,6 +2,8 @@
 //!
 //! Out: an [`Observed`] in which what could not be read is `Unknown`. Changes nothing but the cached password file.
 
+mod outside;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -86,6 +88,7 @@ pub async fn observe(site: &Site, packs: Option<&[Pack]>) -> Result<Observed, Ob
     for (node, server) in nodes.iter().zip(servers) {
         observed.nodes.entry(node.name.clone()).or_default().server = server;
     }
+    outside::look(site, &nodes, packs.is_some(), &mut observed).await;
     if site.reach == Reach::Published {
         // An agent makes no agent, and need not be told that it has its port itself.
         let agent = desired.metrics.filter(|_| packs.is_some());

@@ -10,6 +10,7 @@ pub mod doctor;
 pub mod hold;
 pub mod image;
 pub mod migrations;
+pub mod outside;
 pub mod provision;
 pub mod publication;
 pub mod readiness;
@@ -25,11 +26,14 @@ pub mod topology;
 pub mod verify;
 
 use crate::model::desired::Desired;
+use crate::model::names::NodeName;
 use crate::model::observed::{Observed, RunState};
 use crate::model::pack::Pack;
 use crate::model::seen::Seen;
+use container::Inside;
 use hold::{Hold, Reason};
-use provision::Lanes;
+use outside::step::OutsideStep;
+use provision::{Lanes, Provisioned};
 use step::{Plan, Step};
 
 /// What is wanted, by whoever asks.
@@ -68,6 +72,9 @@ pub fn plan(wanted: &Wanted<'_>, observed: &Observed) -> Plan {
         let lanes = provision::lanes(wanted, &nodes, &primary, observed, &mut plan.holds);
         let replication = replication::stages(wanted, &nodes, &primary, observed, &lanes, &mut plan.holds);
         let agent = agent_steps(wanted, observed, &mut plan.holds);
+        let outside = outside_steps(wanted, &primary, &lanes, &mut plan.holds);
+        let is_chunks = |step: &Step| matches!(step, Step::Outside { step: OutsideStep::PublishChunks { .. }, .. });
+        let (new_chunks, outside): (Vec<_>, Vec<_>) = outside.into_iter().partition(is_chunks);
 
         let Lanes { first, side_by_side, subscriber_migrations, primary_migrations } = lanes.steps;
         plan.then(agent.remove);
@@ -77,9 +84,12 @@ pub fn plan(wanted: &Wanted<'_>, observed: &Observed) -> Plan {
         plan.then_side_by_side(subscriber_migrations);
         plan.then(primary_migrations);
         plan.then(replication.on_primary);
-        plan.then_side_by_side(replication.on_replicas);
+        // New chunks wait for no replica.
+        plan.then_side_by_side(replication.on_replicas.into_iter().chain([new_chunks]).collect());
         plan.then(replication.ahead);
         plan.then(agent.start);
+        // Last, so that other people's servers keep nothing of ours from being done.
+        plan.then(outside);
     }
     if plan.refusals().next().is_some() {
         plan.stages.clear();
@@ -119,6 +129,31 @@ fn host_steps(wanted: &Wanted<'_>, observed: &Observed, holds: &mut Vec<Hold>) -
         Seen::Present(_) => {}
     }
     steps
+}
+
+/// What the outside needs of the primary, once that has all its tables.
+fn outside_steps(
+    wanted: &Wanted<'_>,
+    primary: &NodeName,
+    provisioned: &Provisioned<'_>,
+    holds: &mut Vec<Hold>,
+) -> Vec<Step> {
+    let Some(Inside::Seen(server)) = provisioned.inside.get(primary) else { return Vec::new() };
+    let Some(database) = server.database.present() else { return Vec::new() };
+    if provisioned.migrating.contains(primary) {
+        return Vec::new();
+    }
+    match &database.outside {
+        Seen::Absent => Vec::new(),
+        Seen::Unknown { because } => {
+            holds.push(Hold::new("outside", Reason::Unknown(because.clone())));
+            Vec::new()
+        }
+        Seen::Present(seen) => {
+            let steps = outside::plan(&wanted.desired.outside, seen, holds);
+            steps.into_iter().map(|step| Step::Outside { node: primary.clone(), step }).collect()
+        }
+    }
 }
 
 #[derive(Default)]

@@ -8,6 +8,7 @@ pub mod compare;
 pub mod examine;
 pub mod lock;
 pub mod look;
+pub mod outside;
 pub mod password;
 pub mod rows;
 pub mod sequences;

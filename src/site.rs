@@ -11,6 +11,7 @@ use crate::docker::engine::{DockerError, Engine};
 use crate::docker::spec;
 use crate::model::desired::Desired;
 use crate::model::names::{Ident, NodeName};
+use crate::model::outside::Kind;
 use crate::plan::provision::SUPERUSER;
 use crate::postgres::look;
 use crate::postgres::session::{PostgresError, Session, Target};
@@ -25,6 +26,9 @@ pub enum Reach {
     Network,
 }
 
+/// What a server said no to, and its words.
+pub type Refusals = BTreeMap<(Kind, Ident), String>;
+
 /// A cluster and how to reach it.
 #[derive(Debug)]
 pub struct Site {
@@ -38,6 +42,7 @@ pub struct Site {
     pub state_dir: PathBuf,
     secrets: Mutex<Option<Secrets>>,
     sessions: Mutex<BTreeMap<NodeName, Arc<Session>>>,
+    refusals: Mutex<Refusals>,
 }
 
 /// A session could not be had.
@@ -60,7 +65,15 @@ pub enum ReachError {
 impl Site {
     /// Binds configuration and engine together; touches neither.
     pub fn new(desired: Desired, engine: Engine, reach: Reach, state_dir: PathBuf) -> Self {
-        Self { desired, engine, reach, state_dir, secrets: Mutex::default(), sessions: Mutex::default() }
+        Self {
+            desired,
+            engine,
+            reach,
+            state_dir,
+            secrets: Mutex::default(),
+            sessions: Mutex::default(),
+            refusals: Mutex::default(),
+        }
     }
 
     /// The cluster's passwords: known, on file, or fetched from one of these containers when the file is gone.
@@ -134,6 +147,16 @@ impl Site {
         let session = Arc::new(look::connect(&self.target(node, port, &self.desired.database)?).await?);
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner).insert(node.clone(), session.clone());
         Ok(session)
+    }
+
+    /// What servers refused in this process: to be told, and not to be tried again by this run.
+    pub fn refusals(&self) -> Refusals {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes note of a refusal.
+    pub fn remember_refusal(&self, kind: Kind, name: Ident, because: String) {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner).insert((kind, name), because);
     }
 
     /// Lets go of a node's session, so that the next one is new.

@@ -3,6 +3,7 @@
 //! Made from an observation and the holds of its plan. Pure; keys are a contract (`README.md`).
 
 pub mod latest;
+pub mod outside;
 
 use std::net::SocketAddr;
 
@@ -21,6 +22,7 @@ use crate::plan::hold::{Hold, Reason};
 use crate::plan::readiness::{self, Ineligible};
 use crate::plan::step::Plan;
 use crate::plan::topology;
+use outside::{PublicationStatus, SubscriptionStatus};
 
 /// How a cluster is.
 #[derive(Clone, Debug, Serialize)]
@@ -39,6 +41,10 @@ pub struct Status {
     pub nodes: Vec<NodeStatus>,
     /// Published hypertables of the primary; empty where nothing is replicated logically.
     pub hypertables: Vec<HypertableStatus>,
+    /// Publications for consumers outside the cluster.
+    pub publications: Vec<PublicationStatus>,
+    /// Subscriptions to servers outside the cluster.
+    pub subscriptions: Vec<SubscriptionStatus>,
     /// What is wanted and not done, and why.
     pub holds: Vec<Hold>,
     /// When backups last succeeded and were last restored and compared.
@@ -171,6 +177,10 @@ impl Status {
             read_write: writer.map(|node| node.address.clone()),
             read_only: reader.map(|node| node.address.clone()),
         };
+        let database = seen.and_then(|seen| seen.server.present()).and_then(|server| server.database.present());
+        let none = Seen::Absent;
+        let outside = database.map_or(&none, |database| &database.outside);
+        let (publications, subscriptions) = outside::lists(&desired.outside, outside, &holds);
         let agent = state_word(&observed.agent);
         if !matches!(agent, "running" | "absent") {
             holds.push(Hold::new(desired.cluster.agent(), Reason::NeedsUp));
@@ -188,6 +198,8 @@ impl Status {
             endpoint,
             nodes,
             hypertables: primary_server.map(hypertables).unwrap_or_default(),
+            publications,
+            subscriptions,
             holds,
             backups: Backups::default(),
             agent,

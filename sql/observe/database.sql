@@ -13,7 +13,8 @@ with publication as (
   where n.nspname !~ '^_timescaledb|^pg_|^information_schema$|^hypertide$'
     and (n.nspname = any ($3::text[])
       or n.oid in (select pnnspid from pg_publication_namespace where pnpubid in (select oid from publication))
-      or n.oid in (select c.relnamespace from pg_subscription_rel r join pg_class c on c.oid = r.srrelid))
+      or n.oid in (select c.relnamespace from pg_subscription_rel r join pg_class c on c.oid = r.srrelid
+                   where r.srsubid in (select oid from pg_subscription where subname = $2)))
 ), hypertable as (
   select h.id, c.oid as relid, n.nspname as schema_name, c.relname as table_name,
          h.associated_schema_name as chunk_schema,
@@ -55,6 +56,10 @@ select json_build_object(
     where d.datname = current_database() and s.setrole = 0 and 'default_transaction_read_only=on' = any (s.setconfig)),
   -- Reserved by `hypertide.reserve_chunk_names()`.
   'chunk_names_reserved', (select last_value >= 1000000000 from _timescaledb_catalog.chunk_id_seq),
+  -- Publications and subscriptions made for the outside (`outside.sql`).
+  'has_marks', exists (select from pg_description
+                       where classoid in ('pg_publication'::regclass, 'pg_subscription'::regclass)
+                         and description like 'hypertide: reclaim=%'),
   -- A table that never had a row, or was truncated, has no size. The primary is not asked: its tables may be locked.
   'holds_rows', case
     when (select seat from hypertide.node) is distinct from 'logical' then false

@@ -1,5 +1,7 @@
 //! How things look: JSON on stdout, text for people.
 
+mod outside;
+
 use std::io::{IsTerminal, Write};
 
 use serde::Serialize;
@@ -85,6 +87,7 @@ pub fn status_text(status: &Status) -> String {
         "NODE", "ROLE", "STATE", "ADDRESS", "MODE", "LAG BYTES", "LAG S", "CHUNKS"
     ));
     lines.extend(status.nodes.iter().map(node_line));
+    lines.extend(outside::text(status));
     lines.extend(holds_text(&status.holds));
     lines.join("\n")
 }

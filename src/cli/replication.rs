@@ -21,7 +21,8 @@ pub async fn status(cli: &Cli) -> Result<u8, Failure> {
     if cli.json {
         let replicas: Vec<_> = status.nodes.iter().filter(|node| node.replication.is_some()).collect();
         render::json(&serde_json::json!({
-            "primary": status.primary, "replicas": replicas, "hypertables": status.hypertables, "holds": status.holds,
+            "primary": status.primary, "replicas": replicas, "hypertables": status.hypertables,
+            "publications": status.publications, "subscriptions": status.subscriptions, "holds": status.holds,
         }));
     } else {
         render::line(render::status_text(&status));

@@ -11,6 +11,7 @@ use crate::model::cluster::{Mode, Seat};
 use crate::model::names::{Ident, NodeName, TableName};
 use crate::model::pack::MigrationId;
 use crate::plan::chunks::ahead::ChunkAhead;
+use crate::plan::outside::quoted;
 use crate::plan::provision::{ROLES, SUPERUSER};
 use crate::plan::scope;
 use crate::postgres::session::Session;
@@ -22,12 +23,12 @@ use crate::site::ReachError;
 const CATCH_UP_PATIENCE: Duration = Duration::from_secs(60);
 
 impl Executor<'_> {
-    async fn session(&self, node: &NodeName) -> Result<Arc<Session>, Cause> {
+    pub(super) async fn session(&self, node: &NodeName) -> Result<Arc<Session>, Cause> {
         Ok(self.site.session(node, self.port(node)?).await?)
     }
 
     /// A session of its own to the cluster's database, which exists.
-    async fn own_session(&self, node: &NodeName) -> Result<Session, Cause> {
+    pub(super) async fn own_session(&self, node: &NodeName) -> Result<Session, Cause> {
         let target = self.site.target(node, self.port(node)?, &self.site.desired.database)?;
         Ok(Session::connect(&target).await?)
     }
@@ -150,7 +151,7 @@ impl Executor<'_> {
             "host={} port={} dbname={} user=replicator passfile={}",
             desired.cluster.container(to),
             spec::POSTGRES_PORT,
-            conninfo_value(desired.database.as_str()),
+            quoted(desired.database.as_str()),
             spec::PASSFILE
         );
         let session = self.session(node).await?;
@@ -175,9 +176,4 @@ impl Executor<'_> {
         let secrets = self.site.known_secrets().ok_or(ReachError::NoSecrets)?;
         Ok(self.verifiers.get_or_init(|| secrets.verifiers()))
     }
-}
-
-/// A value in a libpq connection string, quoted.
-fn conninfo_value(text: &str) -> String {
-    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
 }

@@ -10,6 +10,7 @@ use super::chunk::{Chunk, Hypertable};
 use super::cluster::{Edition, Seat};
 use super::lsn::Lsn;
 use super::names::{Ident, NodeName, TableName};
+use super::outside::OutsideSeen;
 use super::pack::Applied;
 use super::seen::Seen;
 
@@ -245,6 +246,10 @@ pub struct DatabaseSeen {
     pub behind_millis: BTreeMap<Ident, u64>,
     /// The node's subscription to the primary.
     pub subscription: Option<SubscriptionSeen>,
+    /// A publication or subscription here carries hypertide's mark for the outside.
+    pub has_marks: bool,
+    /// Those, and what is declared; asked only where one of the two is, on the primary.
+    pub outside: Seen<OutsideSeen>,
     /// How each logical replica compared with this database last; on the primary only.
     pub verified: BTreeMap<NodeName, Verified>,
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde::ser::{SerializeStruct, Serializer};
 
 use super::migrations::Refusal;
+use super::outside::objection::Objection;
 use crate::model::cluster::{Edition, Seat};
 use crate::model::names::{Ident, NodeName, TableName};
 
@@ -106,6 +107,8 @@ pub enum Reason {
     SlotLost,
     /// The standby is not streaming.
     NotStreaming,
+    /// Something towards the outside does not go.
+    Outside(Box<Objection>),
     /// Only `up` provisions; the agent does not.
     NeedsUp,
 }
@@ -165,6 +168,7 @@ impl Reason {
             Self::NotApplying(_) => "not_applying",
             Self::SlotLost => "slot_lost",
             Self::NotStreaming => "not_streaming",
+            Self::Outside(objection) => objection.label(),
             Self::NeedsUp => "needs_up",
         }
     }
@@ -201,6 +205,7 @@ impl Reason {
             | Self::Differs(..)
             | Self::SubscriptionDisabled
             | Self::SlotLost
+            | Self::Outside(_)
             | Self::NeedsUp => Weight::Degraded,
             Self::NotOurs(_)
             | Self::PortTaken(..)
@@ -323,6 +328,7 @@ impl Reason {
             Self::CopyFails(..) => "`hypertide logs` of this node names the table and what is wrong with it".into(),
             Self::SlotLost => "`hypertide replication resync` the node: it is copied afresh".into(),
             Self::NotStreaming => "`hypertide logs` of this node says why it does not connect".into(),
+            Self::Outside(objection) => objection.help(),
             Self::NeedsUp => "run `hypertide up`".into(),
         })
     }
@@ -402,6 +408,7 @@ impl fmt::Display for Reason {
             Self::NotApplying(errors) => write!(f, "changes are not being applied ({errors} failed attempts)"),
             Self::SlotLost => f.write_str("its slot on the primary is gone or unusable, so changes are missing"),
             Self::NotStreaming => f.write_str("is not streaming from the primary"),
+            Self::Outside(objection) => objection.fmt(f),
             Self::NeedsUp => f.write_str("lacks something that only `up` provides"),
         }
     }

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use super::hold::{Hold, Reason};
+use super::outside::step::OutsideStep;
 use super::step::{Plan, Stage, Step, Subject};
 use crate::model::names::NodeName;
 
@@ -28,12 +29,14 @@ pub fn agent(plan: Plan) -> Plan {
                     rest.push(step);
                     continue;
                 }
-                let what = match step.subject() {
-                    Subject::Node(node) => {
+                let what = match (&step, step.subject()) {
+                    // Stands apart from all else on its node.
+                    (Step::Outside { step, .. }, _) => step.name().to_owned(),
+                    (_, Subject::Node(node)) => {
                         blocked.insert(node.clone());
                         node.to_string()
                     }
-                    Subject::Host | Subject::Agent => {
+                    (_, Subject::Host | Subject::Agent) => {
                         has_passwords &= step != Step::CreateSecrets;
                         step.label().to_owned()
                     }
@@ -67,6 +70,7 @@ const fn is_in_remit(step: &Step) -> bool {
             | Step::MakeChunksAhead { .. }
             | Step::GuardTables { .. }
             | Step::RefreshSubscription { .. }
+            | Step::Outside { step: OutsideStep::PublishChunks { .. }, .. }
     )
 }
 

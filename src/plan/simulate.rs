@@ -8,6 +8,7 @@ mod convergence;
 mod events;
 pub mod generate;
 mod look;
+mod outside;
 mod removing;
 mod safety;
 mod sql;

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::chunks::ahead::ChunkAhead;
 use super::hold::Hold;
+use super::outside::step::OutsideStep;
 use crate::model::chunk::{ChunkToMirror, Hypertable};
 use crate::model::cluster::Seat;
 use crate::model::digest;
@@ -239,6 +240,13 @@ pub enum Step {
         /// Hypertable roots and plain tables.
         tables: BTreeSet<TableName>,
     },
+    /// Something for consumers or from servers outside the cluster.
+    Outside {
+        /// On the primary.
+        node: NodeName,
+        /// What.
+        step: OutsideStep,
+    },
     /// Stop and remove the agent's container.
     RemoveAgent,
     /// Create the agent's container.
@@ -318,7 +326,8 @@ impl Step {
             | Self::Subscribe { node, .. }
             | Self::RefreshSubscription { node }
             | Self::Unsubscribe { node }
-            | Self::EmptyReplica { node, .. } => Subject::Node(node),
+            | Self::EmptyReplica { node, .. }
+            | Self::Outside { node, .. } => Subject::Node(node),
             Self::RemoveAgent | Self::CreateAgent { .. } | Self::StartAgent => Subject::Agent,
         }
     }

@@ -73,6 +73,7 @@ pub struct DatabaseRow {
     is_read_only: bool,
     chunk_names_reserved: bool,
     holds_rows: bool,
+    has_marks: bool,
     publication: Option<PublicationRow>,
     tables: Vec<TableRow>,
     strangers: Vec<(String, String)>,
@@ -291,6 +292,8 @@ impl DatabaseRow {
                 .collect::<Result<_, _>>()?,
             subscription: self.subscription.map(|row| row.into_model(lists.subscribed)).transpose()?,
             verified: verified::into_model(self.verified)?,
+            has_marks: self.has_marks,
+            outside: Seen::Absent,
         })
     }
 }

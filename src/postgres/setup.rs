@@ -3,6 +3,7 @@
 mod chunks;
 mod database;
 mod migration;
+mod outside;
 mod publisher;
 mod roles;
 mod subscriber;
@@ -10,6 +11,10 @@ mod subscriber;
 pub use chunks::{align_partitioning, forget_retired, gone, make_chunks, make_chunks_ahead, retire_chunks};
 pub use database::{create_database, install_catalog};
 pub use migration::{MigrationContext, MigrationError, apply_migration};
+pub use outside::{
+    change_subscription, create_subscription, drop_publication, drop_subscription, is_applying, publish_outside_chunks,
+    set_publication,
+};
 pub use publisher::{
     create_physical_slot, create_publication, drop_slot, enable_auto_publication, publish_schemas, publish_tables,
 };

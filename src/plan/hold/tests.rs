@@ -2,7 +2,35 @@
 
 use super::*;
 use crate::model::cluster::Mode;
+use crate::model::names::Ident;
+use crate::model::outside::Kind;
 use crate::model::pack::MigrationId;
+
+fn objections() -> impl Iterator<Item = Objection> {
+    let table = || TableName::new("trading", "orders").expect("valid");
+    let name = |text| Ident::new(text).expect("valid");
+    [
+        Objection::NotOurs(Kind::Publication),
+        Objection::NotOurs(Kind::Subscription),
+        Objection::NoTable(table()),
+        Objection::NoSchema(name("analytics")),
+        Objection::NotPublishable(table()),
+        Objection::NoColumn(table(), name("prise")),
+        Objection::GeneratedColumn(table(), name("total")),
+        Objection::NoIdentity(table()),
+        Objection::ColumnsLackIdentity(table(), name("order_id")),
+        Objection::ColumnsOfFullIdentity(table()),
+        Objection::FilterBeyondIdentity(table(), name("symbol")),
+        Objection::FilterRefused(table(), "column \"simbol\" does not exist".into()),
+        Objection::Compressed(table()),
+        Objection::NoPassword("cannot read /run/secrets/ref: No such file or directory (os error 2)".into()),
+        Objection::Refused("cannot create subscription reference_data on primary-1: could not connect".into()),
+        Objection::SlotStays(name("reference_data"), "could not connect".into()),
+        Objection::Disabled(name("reference_data")),
+        Objection::Failing(3),
+    ]
+    .into_iter()
+}
 
 fn all() -> Vec<Reason> {
     let node = || NodeName::new("replica-1").expect("valid");
@@ -62,6 +90,9 @@ fn all() -> Vec<Reason> {
         Reason::NotStreaming,
         Reason::NeedsUp,
     ]
+    .into_iter()
+    .chain(objections().map(|objection| Reason::Outside(Box::new(objection))))
+    .collect()
 }
 
 /// A new reason fails to compile here, so that somebody thinks of `all` as well.
@@ -107,6 +138,7 @@ fn is_known(reason: &Reason) {
         | Reason::NotApplying(_)
         | Reason::SlotLost
         | Reason::NotStreaming
+        | Reason::Outside(_)
         | Reason::NeedsUp => {}
     }
 }

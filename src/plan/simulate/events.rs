@@ -379,6 +379,7 @@ fn drop_chunk(cluster: &mut Cluster, which: usize) {
         for publication in database.publications.values_mut() {
             publication.tables.remove(&chunk);
         }
+        database.outside.forget(&chunk);
     }
 }
 

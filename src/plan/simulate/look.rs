@@ -56,6 +56,7 @@ pub fn observe(world: &World, desired: &Desired, packs: Option<&[Pack]>) -> Obse
         .chain(desired.metrics.filter(|_| !has_running_agent).map(|listen| listen.port()))
         .filter_map(|port| Some((port, world.held_ports.get(&port)?.clone())))
         .collect();
+    super::outside::look(world, desired, &nodes, packs.is_some(), &mut observed);
     observed
 }
 
@@ -222,6 +223,8 @@ impl Look<'_> {
                 sync_errors: 0,
             }),
             verified: BTreeMap::new(),
+            has_marks: database.outside.has_marks(),
+            outside: Seen::Absent,
         }
     }
 }

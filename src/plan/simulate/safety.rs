@@ -189,13 +189,15 @@ fn assert_in_remit(full: &Plan, kept: &Plan) {
                 | "make_chunks_ahead"
                 | "guard_tables"
                 | "refresh_subscription"
+                | "publish_outside_chunks"
         );
         assert!(may, "the agent may not {step}");
     }
     for left_out in full.steps().filter(|step| !kept.steps().any(|kept| kept == *step)) {
-        let what = match left_out.subject() {
-            Subject::Node(node) => node.as_str(),
-            Subject::Host | Subject::Agent => left_out.label(),
+        let what = match (left_out, left_out.subject()) {
+            (Step::Outside { step, .. }, _) => step.name(),
+            (_, Subject::Node(node)) => node.as_str(),
+            (_, Subject::Host | Subject::Agent) => left_out.label(),
         };
         let is_told = kept.holds.iter().any(|hold| hold.reason == Reason::NeedsUp && hold.what == what);
         assert!(is_told, "{left_out} is left out silently");

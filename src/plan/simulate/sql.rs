@@ -159,6 +159,7 @@ pub fn simulate(world: &mut World, step: &Step, run: &Run<'_>) -> Answer {
             Ok(())
         }
         Step::EmptyReplica { node, tables } => empty_tables(with_catalog(world, node)?, tables),
+        Step::Outside { node, step } => super::outside::simulate(with_catalog(world, node)?, step),
         on_the_host => unreachable!("{on_the_host:?} is no step inside a server"),
     }
 }

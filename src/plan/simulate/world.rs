@@ -95,6 +95,7 @@ pub struct Database {
     pub rows: BTreeMap<TableName, u64>,
     pub next_chunk: u64,
     pub subscription: Option<Subscription>,
+    pub outside: super::outside::OutsideThere,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -5,7 +5,10 @@ use std::net::Ipv4Addr;
 use super::*;
 use crate::model::chunk::{Dimension, Partitioning, Slice};
 use crate::model::cluster::Mode;
+use crate::model::outside::{DeclaredSubscription, Operation, Origin, Reclaim};
 use crate::plan::hold::Reason;
+use crate::plan::outside::mark::Mark;
+use crate::plan::outside::step::{Member, OutsideStep, PublicationChange, SubscriptionChange};
 
 fn spec() -> NodeSpec {
     NodeSpec {
@@ -27,6 +30,49 @@ fn replica() -> NodeName {
 
 fn table(name: &str) -> TableName {
     TableName::new("trading", name).expect("valid")
+}
+
+fn outside() -> Vec<Step> {
+    let name = || Ident::new("orders_feed").expect("valid");
+    let member = |table: TableName| Member { table, columns: None, filter: None, is_chunk: false };
+    let change = PublicationChange {
+        name: name(),
+        is_new: false,
+        drop: ["a", "b"].map(table).into(),
+        add: vec![member(table("b")), member(table("c"))],
+        drop_schemas: BTreeSet::from([Ident::new("old").expect("valid")]),
+        add_schemas: BTreeSet::from([Ident::new("analytics").expect("valid")]),
+        operations: Operation::ALL.into(),
+        mark: Mark::new(Reclaim::Retain),
+    };
+    let new =
+        PublicationChange { is_new: true, drop: BTreeSet::new(), drop_schemas: BTreeSet::new(), ..change.clone() };
+    let declared = DeclaredSubscription {
+        name: name(),
+        from: Origin {
+            host: "db.example.net".into(),
+            port: 5432,
+            database: "ref".into(),
+            user: "me".into(),
+            password_file: "ref".into(),
+        },
+        publications: BTreeSet::from([name()]),
+        copy_data: true,
+        reclaim: Reclaim::Delete,
+    };
+    let changed = SubscriptionChange { declared: declared.clone(), connection: true, publications: false };
+    [
+        OutsideStep::SetPublication(Box::new(new)),
+        OutsideStep::SetPublication(Box::new(change)),
+        OutsideStep::PublishChunks { name: name(), chunks: ["a", "b", "c", "d"].map(table).map(member).into() },
+        OutsideStep::DropPublication { name: name() },
+        OutsideStep::GivePasswords { subscriptions: BTreeSet::from([name()]) },
+        OutsideStep::CreateSubscription(Box::new(declared)),
+        OutsideStep::ChangeSubscription(Box::new(changed)),
+        OutsideStep::DropSubscription { name: name() },
+    ]
+    .map(|step| Step::Outside { node: primary(), step })
+    .into()
 }
 
 fn all() -> Vec<Step> {
@@ -92,6 +138,9 @@ fn all() -> Vec<Step> {
         Step::CreateAgent { spec: "0123".into() },
         Step::StartAgent,
     ]
+    .into_iter()
+    .chain(outside())
+    .collect()
 }
 
 #[test]
