@@ -29,6 +29,9 @@ mod mirror;
 #[path = "cluster/neighbours.rs"]
 mod neighbours;
 
+#[path = "cluster/outside.rs"]
+mod outside;
+
 #[path = "cluster/physical.rs"]
 mod physical;
 
