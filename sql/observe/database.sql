@@ -114,9 +114,7 @@ select json_build_object(
     where j.scheduled),
   'behind_millis', (
     select coalesce(json_object_agg(slot_name, millis), '{}') from (
-      select s.slot_name, (extract(epoch from clock_timestamp() - (
-          select b.beat from hypertide.heartbeat b where b.lsn <= s.done order by b.lsn desc, b.beat desc limit 1
-        )) * 1000)::bigint as millis
+      select s.slot_name, (extract(epoch from clock_timestamp() - hypertide.beat_at(s.done)) * 1000)::bigint as millis
       from slot s where not pg_is_in_recovery()) m
     where millis is not null),
   'subscription', (

@@ -71,6 +71,18 @@ language sql set search_path = pg_catalog as $$
   on conflict (place) do update set beat = excluded.beat, lsn = excluded.lsn
 $$;
 
+-- The latest time at which the log had got no further than this. PL/pgSQL, since it plans what it runs only when it runs it:
+-- a standby refuses to plan a query on an unlogged table, also where it would never be executed.
+create or replace function hypertide.beat_at(reached pg_lsn) returns timestamptz
+language plpgsql stable set search_path = pg_catalog as $$
+begin
+  if pg_is_in_recovery() then
+    return null;
+  end if;
+  return (select b.beat from hypertide.heartbeat b where b.lsn <= reached order by b.lsn desc, b.beat desc limit 1);
+end
+$$;
+
 -- What the login roles may do in one schema. On a subscriber nobody but the apply worker writes.
 create or replace function hypertide.grant_access(schema_name name, writable bool) returns void
 language plpgsql set search_path = pg_catalog as $$
@@ -92,4 +104,4 @@ begin
 end
 $$;
 
-insert into hypertide.catalog (version) values (3) on conflict do nothing;
+insert into hypertide.catalog (version) values (4) on conflict do nothing;

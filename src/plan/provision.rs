@@ -17,7 +17,7 @@ use crate::model::pack::{Applied, MigrationId, Pack};
 use crate::model::seen::Seen;
 
 /// Version of hypertide's own schema in a database; raise it with every change of `sql/setup/catalog.sql`.
-pub const CATALOG_VERSION: u32 = 3;
+pub const CATALOG_VERSION: u32 = 4;
 
 /// Login roles of every cluster: streaming and table copies, applications, people who read, and monitoring.
 pub const ROLES: [&str; 4] = ["replicator", "app", "reader", "monitor"];
