@@ -20,7 +20,7 @@ use crate::postgres::{catch_up, look};
 use crate::site::ReachError;
 
 /// How long a replica may take to catch up before a migration. One that needs longer is not about to be migrated.
-const CATCH_UP_PATIENCE: Duration = Duration::from_secs(60);
+const CATCH_UP_PATIENCE: Duration = Duration::from_mins(1);
 
 impl Executor<'_> {
     pub(super) async fn session(&self, node: &NodeName) -> Result<Arc<Session>, Cause> {

@@ -42,11 +42,11 @@ pub fn plan(
         (None, Some(packs)) => {
             let schemas = scope::with_chunk_schemas(&scope::schemas(wanted.desired, Some(packs)), packs, database);
             let after = PublicationSeen { schemas: schemas.clone(), ..PublicationSeen::default() };
-            with_chunks(vec![Step::CreatePublication { node: node.clone(), schemas }], after, node, database)
+            with_chunks(vec![Step::CreatePublication { node: node.clone(), schemas }], after, &node, database)
         }
         (Some(there), _) if there.all_tables => Publication::default(),
         // Whoever applies no packs does not know what they publish: what is published stays.
-        (Some(there), None) => with_chunks(Vec::new(), there.clone(), node, database),
+        (Some(there), None) => with_chunks(Vec::new(), there.clone(), &node, database),
         (Some(there), Some(packs)) => {
             let schemas = scope::with_chunk_schemas(&scope::schemas(wanted.desired, Some(packs)), packs, database);
             let not_there = Pack::all_schemas(packs.iter().filter(|pack| is_postponed(pack, postponed)));
@@ -58,11 +58,11 @@ pub fn plan(
                 .cloned()
                 .collect();
             if missing.is_empty() {
-                return with_chunks(Vec::new(), there.clone(), node, database);
+                return with_chunks(Vec::new(), there.clone(), &node, database);
             }
             let mut after = there.clone();
             after.schemas.extend(missing.iter().cloned());
-            with_chunks(vec![Step::PublishSchemas { node: node.clone(), schemas: missing }], after, node, database)
+            with_chunks(vec![Step::PublishSchemas { node: node.clone(), schemas: missing }], after, &node, database)
         }
     }
 }
@@ -74,7 +74,7 @@ pub fn plan(
 fn with_chunks(
     mut steps: Vec<Step>,
     mut after: PublicationSeen,
-    node: NodeName,
+    node: &NodeName,
     database: Option<&DatabaseSeen>,
 ) -> Publication {
     let roots = left_to_timescale(database, &after);

@@ -219,15 +219,12 @@ mod tests {
             let chunks: Vec<_> = subscriber(&mut observed).chunks.keys().cloned().collect();
             let chunk = chunks[which.index(chunks.len())].clone();
             let tables = &mut subscription(&mut observed).tables;
-            let expected = match state.as_ref().and_then(|state| state.chars().next()) {
-                Some(state) => {
-                    tables.insert(chunk, state);
-                    "not_copied"
-                }
-                None => {
-                    tables.remove(&chunk);
-                    "unsubscribed_chunks"
-                }
+            let expected = if let Some(state) = state.as_ref().and_then(|state| state.chars().next()) {
+                tables.insert(chunk, state);
+                "not_copied"
+            } else {
+                tables.remove(&chunk);
+                "unsubscribed_chunks"
             };
             prop_assert_eq!(labels(&observed, "replica-1", Mode::Logical), expected);
         }
