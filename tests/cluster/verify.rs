@@ -217,10 +217,12 @@ fn writers_never_look_like_a_difference(world: &World) {
     assert_eq!(verify(world, &[], 0)["outcome"], "equal");
 }
 
-/// Three writers to one new chunk: single rows; large transactions that commit; large ones that roll back.
+/// Three writers to one new chunk: single rows; large transactions that commit; large ones that roll back. Each goes on when
+/// the replica has applied what it wrote, however slow the machine is: one that falls further and further behind is not
+/// compared at all.
 fn write_until(world: &World, is_over: &AtomicBool) {
     let writer = async |number: u32| {
-        let client = connect(world, world.ports[0], "app").await.unwrap();
+        let client = connect(world, world.ports[0], "postgres").await.unwrap();
         let mut round = 0;
         while !is_over.load(Ordering::Relaxed) {
             round += 1;
@@ -231,15 +233,23 @@ fn write_until(world: &World, is_over: &AtomicBool) {
                      from generate_series(1, {rows}) i"
                 )
             };
-            let delete = format!("delete from trading.market_data where symbol = 'W1-{round}' and volume > 900");
+            let delete = format!("delete from trading.market_data where symbol = 'W1-{round}' and volume > 600");
             let statements = match number {
                 0 => insert(1),
-                1 => format!("begin; {}; {delete}; commit", insert(1500)),
-                _ => format!("begin; {}; rollback", insert(1500)),
+                1 => format!("begin; {}; {delete}; commit", insert(900)),
+                _ => format!("begin; {}; rollback", insert(900)),
             };
             client.batch_execute(&statements).await.unwrap();
-            // A replica that falls further and further behind is not compared at all.
-            tokio::time::sleep(Duration::from_millis(if number == 0 { 10 } else { 300 })).await;
+            let written: String =
+                client.query_one("select pg_current_wal_insert_lsn()::text", &[]).await.unwrap().get(0);
+            let is_applied = "select count(*) > 0 from pg_stat_replication where replay_lsn >= $1::text::pg_lsn";
+            loop {
+                tokio::time::sleep(Duration::from_millis(if number == 0 { 10 } else { 100 })).await;
+                let applied: bool = client.query_one(is_applied, &[&written]).await.unwrap().get(0);
+                if applied || is_over.load(Ordering::Relaxed) {
+                    break;
+                }
+            }
         }
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
