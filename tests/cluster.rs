@@ -8,6 +8,9 @@ mod world;
 #[path = "cluster/bad_input.rs"]
 mod bad_input;
 
+#[path = "cluster/compression.rs"]
+mod compression;
+
 #[path = "cluster/doctor.rs"]
 mod doctor;
 
@@ -46,3 +49,6 @@ mod sequences;
 
 #[path = "cluster/verify.rs"]
 mod verify;
+
+#[path = "cluster/torture.rs"]
+mod torture;

@@ -22,16 +22,18 @@ with publication as (
   from _timescaledb_catalog.hypertable h
   join scope n on n.nspname = h.schema_name
   join pg_class c on c.relnamespace = n.oid and c.relname = h.table_name
+), chunk as materialized (
+  select inhrelid as oid from pg_inherits where inhparent in (select relid from hypertable)
 ), plain as (
   select c.oid as relid, n.nspname as schema_name, c.relname as table_name,
-         c.relreplident = 'f'
-           or (c.relreplident = 'd' and exists (select from pg_index x where x.indrelid = c.oid and x.indisprimary))
-           or (c.relreplident = 'i' and exists (select from pg_index x where x.indrelid = c.oid and x.indisreplident))
+         -- Counted: an "exists" would be answered by reading the indexes of all chunks.
+         c.relreplident = 'f' or (select count(*) > 0 from pg_index x where x.indrelid = c.oid
+           and case c.relreplident when 'd' then x.indisprimary when 'i' then x.indisreplident else false end)
            as has_identity
   from pg_class c
   join scope n on n.oid = c.relnamespace
   where c.relkind in ('r', 'p') and c.relpersistence = 'p'
-    and not exists (select from pg_inherits i where i.inhrelid = c.oid and i.inhparent in (select relid from hypertable))
+    and c.oid not in (select oid from chunk)
     and not exists (select from hypertide.retired_chunk r
                     where r.schema_name = n.nspname and r.table_name = c.relname)
     -- Where the rows of compressed chunks are; since 2.29 beside the chunks.
@@ -89,7 +91,7 @@ select json_build_object(
     select coalesce(json_agg(json_build_array(n.nspname, c.relname)), '[]')
     from pg_class c join pg_namespace n on n.oid = c.relnamespace
     where c.relkind in ('r', 'p') and n.nspname in (select chunk_schema from hypertable where chunk_schema ~ '^_timescaledb')
-      and not exists (select from pg_inherits i where i.inhrelid = c.oid and i.inhparent in (select relid from hypertable))
+      and c.oid not in (select oid from chunk)
       and not exists (select from hypertide.retired_chunk r where r.schema_name = n.nspname and r.table_name = c.relname)),
   'hypertables', (
     select coalesce(json_agg(json_build_object(

@@ -15,6 +15,13 @@ use crate::model::names::{Ident, NodeName};
 /// milliseconds, and a hung server must not hang us.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(3);
 
+/// How long the other side may leave what we sent unacknowledged, or a question whether it is still there: a link that is cut
+/// says nothing, and without this TCP would go on trying for a quarter of an hour.
+const LINK_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Between two such questions.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2);
+
 /// How long one statement may run before the server ends it; long work (a base backup, a copy) is not done in ours.
 const STATEMENT_TIMEOUT: &str = "60s";
 
@@ -130,7 +137,8 @@ pub struct Session {
 }
 
 impl Session {
-    /// Connects, for control traffic: UTC, never read-only, statements bounded in time.
+    /// Connects, for control traffic: UTC, never read-only, statements bounded in time. Compiling a statement that reads the
+    /// catalog of thousands of chunks would take longer than running it.
     pub async fn connect(target: &Target) -> Result<Self, PostgresError> {
         let node = target.node.to_string();
         let address = format!("{}:{}", target.host, target.port);
@@ -144,10 +152,12 @@ impl Session {
             .application_name("hypertide")
             .ssl_mode(SslMode::Disable)
             .connect_timeout(CONNECT_PATIENCE)
-            .keepalives_idle(Duration::from_secs(10))
+            .keepalives_idle(KEEPALIVE_INTERVAL)
+            .keepalives_interval(KEEPALIVE_INTERVAL)
+            .tcp_user_timeout(LINK_PATIENCE)
             .options(format!(
                 "-c timezone=UTC -c default_transaction_read_only=off -c statement_timeout={STATEMENT_TIMEOUT} \
-                 -c client_min_messages=warning"
+                 -c client_min_messages=warning -c jit=off"
             ));
         let connecting = config.connect(NoTls);
         let (client, connection) = tokio::time::timeout(CONNECT_PATIENCE, connecting)
