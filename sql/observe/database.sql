@@ -126,8 +126,8 @@ select json_build_object(
       'is_applying', exists (
         select from pg_stat_subscription w where w.subid = s.oid and w.relid is null and w.pid is not null),
       'applied', (
-        select w.latest_end_lsn from pg_stat_subscription w
-        where w.subid = s.oid and w.relid is null and w.pid is not null limit 1),
+        select max(w.latest_end_lsn) from pg_stat_subscription w
+        where w.subid = s.oid and w.relid is null and w.pid is not null),
       'apply_errors', (select apply_error_count from pg_stat_subscription_stats where subid = s.oid),
       'sync_errors', (select sync_error_count from pg_stat_subscription_stats where subid = s.oid))
     from subscription s),
