@@ -97,6 +97,13 @@ select json_build_object(
     select coalesce(json_agg(json_build_object(
       'schema', h.schema_name, 'table', h.table_name, 'chunk_schema', h.chunk_schema, 'compressed', h.compressed,
       'now', hypertide.now_in(h.relid),
+      -- Some of its eight newest chunks (for each slice of hashes) holds rows, or it has fewer.
+      'is_fed', (select count(*) < n.newest or bool_or(pg_relation_size(f.inhrelid) > 0)
+                 from (select 8 * coalesce(sum(d.num_slices), 1)::int as newest
+                       from _timescaledb_catalog.dimension d where d.hypertable_id = h.id) n
+                 left join lateral (select i.inhrelid from pg_inherits i where i.inhparent = h.relid
+                                    order by i.inhrelid desc limit n.newest) f on true
+                 group by n.newest),
       'dimensions', (select json_agg(json_build_object(
                        'column', d.column_name, 'column_type', d.column_type::text,
                        'interval', d.interval_length, 'partitions', d.num_slices) order by d.id)

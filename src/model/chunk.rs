@@ -17,6 +17,8 @@ pub struct Hypertable {
     pub compressed: bool,
     /// The present moment in the first dimension; `None` when it has no notion of now (integers without a function for it).
     pub now: Option<i64>,
+    /// Rows have come lately: some of its newest chunks holds one, or it has few chunks.
+    pub is_fed: bool,
 }
 
 /// One way a hypertable is partitioned.

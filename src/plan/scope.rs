@@ -93,6 +93,7 @@ mod tests {
             dimensions: Vec::new(),
             compressed: false,
             now: None,
+            is_fed: true,
         };
         let hypertables = [
             hypertable("a.one", "a_more"),

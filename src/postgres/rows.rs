@@ -156,6 +156,7 @@ struct HypertableRow {
     chunk_schema: String,
     compressed: bool,
     now: Option<i64>,
+    is_fed: bool,
     dimensions: Vec<DimensionRow>,
 }
 
@@ -328,6 +329,7 @@ impl HypertableRow {
             dimensions: dimensions.collect::<Result<_, _>>()?,
             compressed: self.compressed,
             now: self.now,
+            is_fed: self.is_fed,
         };
         Ok((name, hypertable))
     }

@@ -20,13 +20,14 @@ pub struct ChunkAhead {
 
 /// What is lacking between now and `intervals` intervals ahead, in all slices of the other dimensions.
 ///
-/// A hypertable without a notion of now gets none: nobody knows where its next rows will be.
+/// A hypertable without a notion of now gets none: nobody knows where its next rows will be. Nor does one that no rows have
+/// come to lately, or an idle cluster would fill with empty chunks.
 pub fn lacking(database: &DatabaseSeen, intervals: u32) -> Vec<ChunkAhead> {
     let is_published = |name: &TableName| database.publication.as_ref().is_some_and(|there| there.covers(name));
     database
         .hypertables
         .values()
-        .filter(|hypertable| is_published(&hypertable.name) && !hypertable.compressed)
+        .filter(|hypertable| is_published(&hypertable.name) && hypertable.is_fed && !hypertable.compressed)
         .flat_map(|hypertable| {
             let chunks = database.chunks.values().filter(|chunk| chunk.hypertable == hypertable.name);
             let chunks: Vec<_> = chunks.collect();
@@ -84,6 +85,7 @@ mod tests {
             dimensions: [time].into_iter().chain(space).collect(),
             compressed: false,
             now,
+            is_fed: true,
         };
         let schemas = ["trading"].map(ident).into();
         DatabaseSeen {
@@ -140,6 +142,9 @@ mod tests {
         assert_eq!(lacking(&unpublished, 2).len(), 3);
         unpublished.publication = None;
         assert_eq!(lacking(&unpublished, 2), []);
+        let mut idle = database(Some(5), 10, None);
+        idle.hypertables.values_mut().for_each(|hypertable| hypertable.is_fed = false);
+        assert_eq!(lacking(&idle, 2), []);
         assert_eq!(lacking(&database(Some(i64::MAX - 5), 10, None), 2).len(), 1, "time ends");
     }
 }

@@ -55,6 +55,7 @@ mod tests {
             dimensions: Vec::new(),
             compressed: false,
             now: None,
+            is_fed: true,
         };
         let schemas = ["trading", "trading_chunks", "_timescaledb_internal"].map(ident).into();
         let mut publication = PublicationSeen { schemas, ..PublicationSeen::default() };

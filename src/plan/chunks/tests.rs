@@ -33,6 +33,7 @@ fn hypertable(name: &str) -> Hypertable {
         dimensions: vec![time],
         compressed: false,
         now: None,
+        is_fed: true,
     }
 }
 

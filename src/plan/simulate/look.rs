@@ -155,6 +155,7 @@ impl Look<'_> {
                     dimensions: dimensions(facts),
                     compressed: facts.compressed,
                     now: Some(NOW),
+                    is_fed: true,
                 };
                 Some((name.clone(), hypertable))
             })

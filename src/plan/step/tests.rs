@@ -94,6 +94,7 @@ fn all() -> Vec<Step> {
         dimensions: vec![dimension],
         compressed: false,
         now: None,
+        is_fed: true,
     };
     let ahead = ChunkAhead { hypertable: table("market_data"), point: vec![25] };
     let on_primary = || primary();
