@@ -293,10 +293,9 @@ fn replication_status(
         (Some(primary), Some(applied)) => Some(primary.lsn.bytes_since(applied)),
         _ => None,
     };
-    let reported = sender.and_then(|sender| sender.replay_lag_millis);
     let behind = primary.and_then(|primary| primary.database.present()?.behind_millis.get(&slot_name).copied());
     #[allow(clippy::cast_precision_loss)] // milliseconds of lag stay far below 2^52
-    let lag_seconds = match (lag_bytes, behind.or(reported)) {
+    let lag_seconds = match (lag_bytes, behind) {
         (Some(0), _) => Some(0.0),
         (_, Some(millis)) => Some(millis as f64 / 1000.0),
         _ => None,

@@ -22,8 +22,7 @@ select json_build_object(
     from pg_replication_slots where not temporary),
   'senders', (
     select coalesce(json_object_agg(application_name, json_build_object(
-      'replayed', replay_lsn,
-      'replay_lag_millis', (extract(epoch from replay_lag) * 1000)::bigint)), '{}')
+      'replayed', replay_lsn)), '{}')
     from pg_stat_replication),
   'is_receiving', exists (select from pg_stat_wal_receiver where status = 'streaming'),
   'has_database', exists (select from pg_database where datname = $2),

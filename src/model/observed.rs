@@ -197,8 +197,6 @@ impl WalStatus {
 pub struct SenderSeen {
     /// The consumer has applied everything up to here.
     pub replayed: Option<Lsn>,
-    /// Seconds the consumer is behind, times 1000; `None` when idle or not reported.
-    pub replay_lag_millis: Option<u64>,
 }
 
 /// The cluster's database on one server.

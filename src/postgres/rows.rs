@@ -59,7 +59,6 @@ struct SlotRow {
 struct SenderRow {
     #[serde(deserialize_with = "lsn")]
     replayed: Option<Lsn>,
-    replay_lag_millis: Option<u64>,
 }
 
 /// `sql/observe/database.sql`.
@@ -227,9 +226,7 @@ impl ServerRow {
             senders: self
                 .senders
                 .into_iter()
-                .map(|(name, sender)| {
-                    (name, SenderSeen { replayed: sender.replayed, replay_lag_millis: sender.replay_lag_millis })
-                })
+                .map(|(name, sender)| (name, SenderSeen { replayed: sender.replayed }))
                 .collect(),
             is_receiving: self.is_receiving,
             database: Seen::Absent,

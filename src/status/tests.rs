@@ -176,15 +176,19 @@ fn lag_is_told_in_bytes_and_seconds_as_far_as_it_is_known() {
     let primary = primary.expect("it runs");
     primary.lsn = Lsn(350);
     for sender in primary.senders.values_mut() {
-        *sender = SenderSeen { replayed: Some(Lsn(200)), replay_lag_millis: Some(1500) };
+        *sender = SenderSeen { replayed: Some(Lsn(200)) };
     }
+    let database = primary.database.present_mut().expect("it is there");
+    database.behind_millis =
+        [("replica-1", 1500), ("replica-2", 2500)].map(|(name, lag)| (node_name(name).slot(), lag)).into();
     // The slot says 100 and the sender 200; a standby's own position is what it has replayed.
-    assert_eq!(lags(&observed), [None, Some((Some(150), Some(1.5))), Some((Some(250), Some(1.5)))]);
+    assert_eq!(lags(&observed), [None, Some((Some(150), Some(1.5))), Some((Some(250), Some(2.5)))]);
 
     let primary = observed.nodes.get_mut(&node_name("primary-1")).and_then(|node| node.server.present_mut());
     let primary = primary.expect("it runs");
     primary.senders.clear();
     primary.slots.clear();
+    primary.database.present_mut().expect("it is there").behind_millis.clear();
     assert_eq!(lags(&observed), [None, Some((None, None)), Some((Some(250), None))]);
 }
 

@@ -98,7 +98,7 @@ impl Look<'_> {
             (is_standby || is_subscriber).then(|| (follower.slot(), sender))
         });
         let (active, senders): (BTreeSet<Ident>, Vec<String>) = streams.unzip();
-        let sender = SenderSeen { replayed: Some(Lsn(100)), replay_lag_millis: None };
+        let sender = SenderSeen { replayed: Some(Lsn(100)) };
         ServerSeen {
             in_recovery: server.standby_of.is_some(),
             timeline: 1,
