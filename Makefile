@@ -4,10 +4,10 @@ CARGO ?= cargo
 BINARY := $(or $(CARGO_TARGET_DIR),target)/release/hypertide
 
 .DEFAULT_GOAL := help
-.PHONY: help build up down destroy status test lint deny bench ci
+.PHONY: help build up down destroy status test lint deny bench bench-failover ci
 
 help: ## Say what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## Build the release binary
 	$(CARGO) build --release --locked
@@ -25,7 +25,7 @@ status: build ## Show nodes, roles, lag, completeness and holds
 	$(BINARY) status
 
 test: ## Run all tests; the container tests need a Docker engine
-	$(CARGO) test --locked
+	$(CARGO) test --locked --no-fail-fast
 
 lint: ## Check formatting and lints, warnings denied
 	$(CARGO) fmt --check
@@ -39,6 +39,9 @@ deny: ## Check licences, advisories and sources, when cargo-deny is installed
 	fi
 
 bench: ## Measure; prints figures and asserts none
-	$(CARGO) bench --locked --bench operate
+	$(CARGO) bench --locked --bench operate --bench replicate --bench backup
+
+bench-failover: ## Measure how long nobody can write when the primary is killed
+	$(CARGO) bench --locked --bench failover
 
 ci: lint test ## What CI runs

@@ -4,21 +4,27 @@
 
 mod agent;
 mod args;
+mod backup;
 mod completions;
 mod context;
 mod destroy;
 mod doctor;
 mod down;
+mod failover;
 mod failure;
 mod logs;
 mod progress;
+mod promote;
 mod psql;
 mod render;
 mod replica;
 mod replication;
 mod restart;
+mod restore;
 mod schema;
+mod schema_dump;
 mod status;
+mod switchover;
 mod up;
 mod verify;
 
@@ -81,13 +87,19 @@ async fn run(cli: &Cli) -> Result<u8, Failure> {
         Verb::Doctor => doctor::run(cli).await,
         Verb::Schema { verb: SchemaVerb::Apply { plan } } => schema::apply(cli, *plan).await,
         Verb::Schema { verb: SchemaVerb::Status } => schema::status(cli).await,
+        Verb::Schema { verb: SchemaVerb::Dump(args) } => Box::pin(schema_dump::run(cli, args)).await,
         Verb::Replica { verb: ReplicaVerb::Add(args) } => replica::add(cli, args).await,
         Verb::Replica { verb: ReplicaVerb::Remove { node, plan } } => replica::remove(cli, node, *plan).await,
+        Verb::Switchover(args) => Box::pin(switchover::run(cli, args)).await,
+        Verb::Promote(args) => Box::pin(promote::run(cli, args)).await,
+        Verb::Failover { verb } => Box::pin(failover::run(cli, verb)).await,
         Verb::Replication { verb: ReplicationVerb::Status } => replication::status(cli).await,
         Verb::Replication { verb: ReplicationVerb::Verify(args) } => verify::run(cli, args).await,
         Verb::Replication { verb: ReplicationVerb::Resync { node, plan } } => {
             replication::resync(cli, node.as_deref(), *plan).await
         }
+        Verb::Backup { verb } => backup::run(cli, verb).await,
+        Verb::Restore(args) => restore::run(cli, args).await,
         Verb::Agent(args) => agent::run(cli, args).await,
         Verb::Completions { shell } => Ok(completions::run(*shell)),
         Verb::Man => completions::man(),

@@ -5,10 +5,13 @@
 
 pub mod base;
 pub mod engine;
+pub mod events;
 pub mod examine;
 pub mod exec;
 pub mod files;
 pub mod image;
+pub mod keeper;
 pub mod labels;
 pub mod look;
+pub mod shared_dir;
 pub mod spec;

@@ -5,18 +5,26 @@
 
 pub mod agent;
 mod database;
+pub mod endpoint;
+mod first_copy;
 mod node;
 mod outside;
+mod succession;
 
+use std::path::PathBuf;
 use std::sync::{Mutex, OnceLock};
 
 use futures_util::future::join_all;
+use tokio_postgres::error::SqlState;
 
+pub use self::agent::parts::AgentParts;
+pub use self::first_copy::Copies;
 use crate::docker::engine::DockerError;
 use crate::docker::image::{self, ImageError};
 use crate::docker::labels;
+use crate::error::in_one_line;
 use crate::model::desired::DesiredNode;
-use crate::model::names::NodeName;
+use crate::model::names::{NodeName, TableName};
 use crate::model::observed::{ImageFacts, Observed};
 use crate::model::pack::Pack;
 use crate::model::seen::Seen;
@@ -28,6 +36,9 @@ use crate::postgres::setup::{MigrationError, Verifiers};
 use crate::secrets::SecretsError;
 use crate::site::{ReachError, Site};
 
+/// Tables that one error names.
+const NAMED: usize = 3;
+
 /// What an observer of the execution is told.
 #[derive(Clone, Copy, Debug)]
 pub enum Event<'a> {
@@ -35,6 +46,8 @@ pub enum Event<'a> {
     Began(&'a Step),
     /// A step is done.
     Done(&'a Step),
+    /// A step found that the world had moved on since the look, and changed nothing: a matter for the next pass.
+    Overtaken(&'a Step),
     /// A long step says how far it is.
     Progress(&'a str),
 }
@@ -106,9 +119,31 @@ pub enum Cause {
         /// How long was waited.
         patience_secs: u64,
     },
+    /// Published tables did not come to be on a replica that is to be subscribed to them.
+    #[error("{node} does not have {}, so it cannot subscribe", named(tables))]
+    NotMirrored {
+        /// Which node.
+        node: NodeName,
+        /// What it lacks.
+        tables: Vec<TableName>,
+    },
+    /// Rows are being copied to a replica that is to be emptied.
+    #[error("the first copy to {node} is under way")]
+    IsCopying {
+        /// Which node.
+        node: NodeName,
+    },
     /// The plan names something that does not exist: a fault of the planner.
     #[error("the plan names {0}, which does not exist")]
     Unplanned(String),
+    /// A store's directory could not be made, so that the agent could not have it either.
+    #[error("cannot make the store's directory {}: {source}", path.display())]
+    StoreDir {
+        /// Which.
+        path: PathBuf,
+        /// Why; part of the message.
+        source: std::io::Error,
+    },
     /// This program could not read its own file.
     #[error("cannot read this program's own file: {0}")]
     OwnBinary(std::io::Error),
@@ -123,9 +158,19 @@ impl ExecuteError {
             Cause::Postgres(error) | Cause::Reach(ReachError::Postgres(error)) => error.help(),
             Cause::Migration(error) => error.help(),
             Cause::Secrets(error) => error.help(),
+            Cause::Reach(ReachError::Pooler(error)) => Some(error.help()),
             Cause::Reach(_) | Cause::Unplanned(_) | Cause::OwnBinary(_) => Some("run `hypertide doctor`".into()),
+            Cause::StoreDir { path, .. } => {
+                Some(format!("make {} by hand, or choose another `store` in hypertide.yaml", path.display()))
+            }
             Cause::UnfitImage { .. } => Some("name another `image`, or use `image: auto`".into()),
             Cause::Ended { container, .. } => Some(format!("`docker logs {container}` has the whole story")),
+            Cause::NotMirrored { node, .. } => Some(format!(
+                "`hypertide status` names what keeps {node} from having them; then `hypertide up` carries on"
+            )),
+            Cause::IsCopying { .. } => {
+                Some("wait for the `hypertide up` that copies, or end it; then try again".into())
+            }
             Cause::Behind { .. } => Some("`hypertide status` shows how far it is; `hypertide up` carries on".into()),
             Cause::NotReady { node, .. } => {
                 Some(format!("`hypertide logs {node}` shows how far it is; `hypertide up` carries on"))
@@ -135,15 +180,8 @@ impl ExecuteError {
 
     /// Trying again later may be all that is needed.
     pub fn is_worth_a_retry(&self) -> bool {
-        matches!(self.cause, Cause::NotReady { .. } | Cause::Behind { .. })
+        matches!(self.cause, Cause::NotReady { .. } | Cause::Behind { .. } | Cause::IsCopying { .. })
     }
-}
-
-/// What the agent's container is made of, besides this binary.
-#[derive(Clone, Debug, Default)]
-pub struct AgentParts {
-    /// The configuration file's text.
-    pub config: String,
 }
 
 /// Executes plans against one site.
@@ -155,25 +193,48 @@ pub struct Executor<'a> {
     nodes: Vec<DesiredNode>,
     image: Mutex<Option<ImageFacts>>,
     verifiers: OnceLock<Verifiers>,
+    copies: Option<&'a Copies>,
 }
 
 impl<'a> Executor<'a> {
     /// For plans made from this observation.
     pub fn new(site: &'a Site, packs: &'a [Pack], agent: AgentParts, observed: &Observed) -> Self {
         let image = Mutex::new(observed.image.present().cloned());
-        Self { site, packs, agent, nodes: topology::nodes(&site.desired, observed), image, verifiers: OnceLock::new() }
+        Self {
+            site,
+            packs,
+            agent,
+            nodes: topology::nodes(&site.desired, observed),
+            image,
+            verifiers: OnceLock::new(),
+            copies: None,
+        }
     }
 
-    /// Runs all stages; lanes of a stage run side by side. Ends at the first stage in which a lane failed.
+    /// Lets first copies go on beside further passes, instead of waiting for each.
+    #[must_use]
+    pub fn with_copies(self, copies: &'a Copies) -> Self {
+        Self { copies: Some(copies), ..self }
+    }
+
+    /// Runs all stages; lanes of a stage run side by side. Ends at the first stage in which a lane failed, unless that was about
+    /// what clients connect to: nodes and replication need no endpoint.
     ///
     /// # Errors
     /// The first failed step. Steps before it, and other lanes of its stage, are done.
     pub async fn run(&self, plan: &Plan, listener: Listener<'_>) -> Result<(), ExecuteError> {
+        let mut of_endpoints = Ok(());
         for stage in &plan.stages {
-            let lanes = stage.lanes.iter().map(|lane| self.run_lane(lane, listener));
-            join_all(lanes).await.into_iter().collect::<Result<Vec<()>, _>>()?;
+            let taken = join_all(stage.lanes.iter().map(|lane| self.run_lane(lane, listener))).await;
+            for (lane, taken) in stage.lanes.iter().zip(taken) {
+                if lane.iter().all(|step| matches!(step, Step::Endpoint { .. })) {
+                    of_endpoints = of_endpoints.and(taken);
+                } else {
+                    taken?;
+                }
+            }
         }
-        Ok(())
+        of_endpoints
     }
 
     async fn run_lane(&self, lane: &[Step], listener: Listener<'_>) -> Result<(), ExecuteError> {
@@ -182,6 +243,11 @@ impl<'a> Executor<'a> {
             tracing::debug!(step = step.label(), "{step}");
             match self.take(step, listener).await {
                 Err(cause) if self.bears(step, &cause) => continue,
+                Err(cause) if is_overtaken(step, &cause) => {
+                    tracing::info!("could not {step}: {}; the next pass tries again", in_one_line(&cause));
+                    listener(Event::Overtaken(step));
+                    continue;
+                }
                 taken => taken.map_err(|cause| ExecuteError { step: step.to_string(), cause })?,
             }
             listener(Event::Done(step));
@@ -202,6 +268,11 @@ impl<'a> Executor<'a> {
             }
             Step::CreateVolume { spec } => self.create_volume(spec).await,
             Step::CloneStandby { node, from } => self.clone_standby(node, from).await,
+            Step::Rejoin { node, from } => self.rejoin(node, from).await,
+            Step::Follow { node, from } => self.follow(node, from).await,
+            Step::RaiseEpoch { node, epoch } => self.raise_epoch(node, *epoch).await,
+            Step::LiftFence { node, to } => self.lift_fence(node, to).await,
+            Step::Demote { node, from, resumes } => self.demote(node, from, *resumes).await,
             Step::CreateNode { spec } => self.create_node(spec).await,
             Step::GiveSecrets { node } => self.put_secrets(&cluster.container(node)).await,
             Step::StartNode { node } => self.start_node(node).await,
@@ -220,18 +291,26 @@ impl<'a> Executor<'a> {
             Step::EnableAutoPublication { node } => self.enable_auto_publication(node).await,
             Step::CreateSlot { node, slot } => self.create_slot(node, slot).await,
             Step::DropSlot { node, slot } => self.drop_slot(node, slot).await,
-            Step::PrepareSubscriber { node } => self.prepare_subscriber(node).await,
+            Step::PrepareSubscriber { node, reserves_chunk_names } => {
+                self.prepare_subscriber(node, *reserves_chunk_names).await
+            }
             Step::MirrorChunks { node, chunks } => self.mirror_chunks(node, chunks).await,
             Step::AlignPartitioning { node, hypertables } => self.align_partitioning(node, hypertables).await,
             Step::RetireChunks { node, from, chunks } => self.retire_chunks(node, from, chunks).await,
+            Step::KeepPlaces { node, from, chunks, hypertable } => {
+                self.keep_places(node, from, chunks, hypertable).await
+            }
             Step::ForgetRetired { node, chunks } => self.forget_retired(node, chunks).await,
             Step::MakeChunksAhead { node, chunks } => self.make_chunks_ahead(node, chunks).await,
             Step::GuardTables { node, tables } => self.guard_tables(node, tables).await,
+            Step::UnguardTables { node, tables } => self.unguard_tables(node, tables).await,
+            Step::Resubscribe { node, to } => self.resubscribe(node, to).await,
             Step::Subscribe { node, to } => self.subscribe(node, to).await,
             Step::RefreshSubscription { node } => self.refresh_subscription(node).await,
             Step::Unsubscribe { node } => self.unsubscribe(node).await,
             Step::EmptyReplica { node, tables } => self.empty_replica(node, tables).await,
             Step::Outside { node, step } => self.take_outside(node, step).await,
+            Step::Endpoint { access, step } => self.take_endpoint(*access, step).await,
             Step::RemoveAgent => self.remove_agent().await,
             Step::CreateAgent { spec } => self.create_agent(spec).await,
             Step::StartAgent => self.start_agent().await,
@@ -277,5 +356,26 @@ impl<'a> Executor<'a> {
             .find(|known| known.name == *node)
             .map(|known| known.port)
             .ok_or_else(|| Cause::Unplanned(format!("node {node}")))
+    }
+}
+
+/// The first few of them.
+pub(crate) fn named(tables: &[TableName]) -> String {
+    let named = tables.iter().take(NAMED).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    if tables.len() > NAMED { format!("{named} and {} others", tables.len() - NAMED) } else { named }
+}
+
+/// Since we looked, traffic has made a chunk that the subscriber does not have yet, or a chunk was dropped, or another reconciler has
+/// published it.
+fn is_overtaken(step: &Step, cause: &Cause) -> bool {
+    let Cause::Postgres(error) = cause else { return false };
+    match step {
+        Step::RefreshSubscription { .. } | Step::Resubscribe { .. } => error.code() == Some(&SqlState::UNDEFINED_TABLE),
+        // Whoever holds a table for longer than writers can wait is in no hurry.
+        Step::UnguardTables { .. } => error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE),
+        Step::PublishTables { .. } => {
+            [&SqlState::UNDEFINED_TABLE, &SqlState::DUPLICATE_OBJECT].into_iter().any(|code| error.code() == Some(code))
+        }
+        _ => false,
     }
 }

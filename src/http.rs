@@ -20,7 +20,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::metrics::PassMetrics;
+use crate::metrics::{Collected, PassMetrics};
 use crate::status::latest::Latest;
 
 /// What a client may cost.
@@ -60,6 +60,8 @@ pub struct Source {
     pub latest: watch::Receiver<Latest>,
     /// What they counted.
     pub passes: PassMetrics,
+    /// What the collectors brought.
+    pub collected: watch::Receiver<Collected>,
 }
 
 /// Begins to listen.

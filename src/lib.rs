@@ -4,13 +4,14 @@
 //!
 //! 0. words: [`model`], [`error`], [`clock`]
 //! 1. decisions: [`config`], [`plan`], [`status`]
-//! 2. adapters: [`docker`], [`postgres`], [`secrets`], [`host`], [`metrics`]
-//! 3. work: [`site`], [`observe`], [`examine`], [`execute`], [`schema`], [`verify`]
+//! 2. adapters: [`docker`], [`postgres`], [`store`], [`secrets`], [`host`], [`metrics`]
+//! 3. work: [`site`], [`observe`], [`examine`], [`execute`], [`schema`], [`verify`], [`backup`]
 //! 4. loops: [`tasks`], [`http`]
 //! 5. program: [`cli`]
 //!
 //! `ARCHITECTURE.md` says which file to open for which change.
 
+pub mod backup;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -29,5 +30,6 @@ pub mod schema;
 pub mod secrets;
 pub mod site;
 pub mod status;
+pub mod store;
 pub mod tasks;
 pub mod verify;

@@ -2,14 +2,23 @@
 //!
 //! Nothing here reads a file, a clock, Docker or a database. Every other layer speaks in these types.
 
+pub mod backup;
+pub mod backup_runs;
 pub mod chunk;
 pub mod cluster;
 pub mod desired;
 pub mod digest;
+pub mod endpoint;
+pub mod health;
 pub mod lsn;
 pub mod names;
 pub mod observed;
 pub mod outside;
 pub mod pack;
+pub mod promotion;
+pub mod rows;
 pub mod seen;
+pub mod segment;
 pub mod sequence;
+pub mod tail;
+pub mod wal;

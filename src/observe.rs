@@ -2,7 +2,9 @@
 //!
 //! Out: an [`Observed`] in which what could not be read is `Unknown`. Changes nothing but the cached password file.
 
+mod apply_log;
 mod outside;
+mod probe;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -13,16 +15,20 @@ use futures_util::future::join_all;
 use crate::docker::engine::DockerError;
 use crate::docker::image::{self, ImageError};
 use crate::docker::look::HostLook;
+use crate::docker::spec::STANDBY_SIGNAL;
 use crate::error::in_one_line;
 use crate::host;
 use crate::model::desired::DesiredNode;
+use crate::model::endpoint::{Access, EndpointSeen, PoolerSeen};
+use crate::model::health::Probe;
 use crate::model::names::NodeName;
-use crate::model::observed::{ImageFacts, NodeSeen, Observed, RunState, ServerSeen};
+use crate::model::observed::{ContainerSeen, ImageFacts, NodeSeen, Observed, Owned, RunState, ServerSeen};
 use crate::model::pack::Pack;
 use crate::model::seen::Seen;
 use crate::plan::image::{ImagePlan, decide};
 use crate::plan::{scope, topology};
 use crate::postgres::look::{self, Interest};
+use crate::postgres::session::Session;
 use crate::site::{Reach, ReachError, Site};
 
 /// The process through which Docker publishes a port.
@@ -55,15 +61,23 @@ pub async fn observe(site: &Site, packs: Option<&[Pack]>) -> Result<Observed, Ob
     let mut observed = Observed {
         network: seen(host.networks.get(&desired.cluster.network()).copied()),
         agent: seen(host.containers.get(&desired.cluster.agent()).map(|container| container.seen.clone())),
+        agent_volume: seen(
+            host.volumes.get(&desired.cluster.agent_volume()).map(|volume| Owned { ours: volume.seen.ours }),
+        ),
+        tool_reference: image::bundled_reference(),
         ..Observed::default()
     };
+    for access in Access::ALL {
+        let container = host.containers.get(&desired.cluster.endpoint(access)).map(|container| container.seen.clone());
+        observed.endpoints.insert(access, EndpointSeen { container: seen(container), pooler: Seen::Absent });
+    }
     for name in node_names(site, &host) {
         let node = NodeSeen {
             volume: seen(host.volumes.get(&desired.cluster.volume(&name)).map(|volume| volume.seen.clone())),
             container: seen(
                 host.containers.get(&desired.cluster.container(&name)).map(|container| container.seen.clone()),
             ),
-            server: Seen::Absent,
+            ..NodeSeen::default()
         };
         observed.nodes.insert(name, node);
     }
@@ -82,12 +96,20 @@ pub async fn observe(site: &Site, packs: Option<&[Pack]>) -> Result<Observed, Ob
     let nodes = topology::nodes(desired, &observed);
     let schemas = scope::schemas(desired, packs);
     let schemas: Vec<String> = schemas.iter().map(ToString::to_string).collect();
-    let (tool_image, servers) =
-        tokio::join!(tool_image(site), join_all(nodes.iter().map(|node| server(site, node, &observed, &schemas))),);
-    observed.tool_image = tool_image?;
-    for (node, server) in nodes.iter().zip(servers) {
-        observed.nodes.entry(node.name.clone()).or_default().server = server;
+    let (tool_image, servers, poolers) = tokio::join!(
+        tool_image(site),
+        join_all(nodes.iter().map(|node| server(site, node, &observed, &schemas))),
+        join_all(observed.endpoints.iter().map(|(access, seen)| pooler(site, *access, &seen.container))),
+    );
+    for (seen, pooler) in observed.endpoints.values_mut().zip(poolers) {
+        seen.pooler = pooler;
     }
+    observed.tool_image = tool_image?;
+    for (node, (server, probe)) in nodes.iter().zip(servers) {
+        let seen = observed.nodes.entry(node.name.clone()).or_default();
+        (seen.server, seen.probe) = (server, probe);
+    }
+    marks(site, &mut observed).await;
     outside::look(site, &nodes, packs.is_some(), &mut observed).await;
     if site.reach == Reach::Published {
         // An agent makes no agent, and need not be told that it has its port itself.
@@ -179,14 +201,20 @@ async fn tool_image(site: &Site) -> Result<Seen<ImageFacts>, ObserveError> {
     Ok(seen(id.map(|id| ImageFacts { reference, id, postgres_major: None, timescaledb: None })))
 }
 
-async fn server(site: &Site, node: &DesiredNode, observed: &Observed, schemas: &[String]) -> Seen<ServerSeen> {
+/// What a server tells, and how asking it went.
+async fn server(
+    site: &Site,
+    node: &DesiredNode,
+    observed: &Observed,
+    schemas: &[String],
+) -> (Seen<ServerSeen>, Seen<Probe>) {
     let runs = observed
         .nodes
         .get(&node.name)
         .and_then(|seen| seen.container.present())
         .is_some_and(|container| container.ours && container.state == RunState::Running);
     if !runs {
-        return Seen::Absent;
+        return (Seen::Absent, Seen::Absent);
     }
     let interest = Interest {
         database: site.desired.database.clone(),
@@ -198,18 +226,86 @@ async fn server(site: &Site, node: &DesiredNode, observed: &Observed, schemas: &
     for _ in 0..2 {
         let session = match site.session(&node.name, node.port).await {
             Ok(session) => session,
-            Err(error) => return Seen::unknown(in_one_line(&error)),
+            Err(error) => return failed(&error),
         };
-        match look::server(&session, &interest).await {
-            Ok(Some(server)) => return Seen::Present(server),
+        match session.promptly("observe the server", look::server(&session, &interest)).await {
+            Ok(Some(mut server)) => {
+                look_for_wanting(site, node, &session, &mut server).await;
+                return (Seen::Present(server), Seen::Present(Probe::Answers));
+            }
             Err(error) if !session.is_closed() => {
                 site.forget_session(&node.name);
-                return Seen::unknown(in_one_line(&error));
+                return failed(&error.into());
             }
             Ok(None) | Err(_) => site.forget_session(&node.name),
         }
     }
-    Seen::unknown("the connection breaks off each time")
+    (Seen::unknown("the connection breaks off each time"), Seen::Present(Probe::Refuses))
+}
+
+fn failed(error: &ReachError) -> (Seen<ServerSeen>, Seen<Probe>) {
+    let because = in_one_line(error);
+    let probe = match error {
+        ReachError::Postgres(error) => Seen::Present(probe::of(error)),
+        _ => Seen::unknown(because.clone()),
+    };
+    (Seen::unknown(because), probe)
+}
+
+/// Reads the marks of nodes whose servers cannot tell, since they do not run.
+async fn marks(site: &Site, observed: &mut Observed) {
+    for (name, node) in &mut observed.nodes {
+        let rests = |state: RunState| matches!(state, RunState::Created | RunState::Exited);
+        if !node.container.present().is_some_and(|container| container.ours && rests(container.state)) {
+            continue;
+        }
+        let container = site.desired.cluster.container(name);
+        node.mark = match site.engine.read_file(&container, STANDBY_SIGNAL).await {
+            Ok(None) => Seen::Absent,
+            Ok(Some(bytes)) => match String::from_utf8_lossy(&bytes).trim() {
+                "" => Seen::Absent,
+                node => Seen::Present(node.to_owned()),
+            },
+            Err(error) => Seen::unknown(in_one_line(&error)),
+        };
+    }
+}
+
+/// What an endpoint that runs says of itself; one that is no longer wanted is not asked.
+async fn pooler(site: &Site, access: Access, container: &Seen<ContainerSeen>) -> Seen<PoolerSeen> {
+    let runs = container.present().is_some_and(|container| container.ours && container.state == RunState::Running);
+    if !runs || site.desired.endpoint.ports().is_empty() {
+        return Seen::Absent;
+    }
+    let pooler = match site.pooler(access).await {
+        Ok(pooler) => pooler,
+        Err(error) => return Seen::unknown(in_one_line(&error)),
+    };
+    pooler.look().await.map_or_else(
+        |error| {
+            site.forget_pooler(access);
+            Seen::unknown(in_one_line(&error))
+        },
+        Seen::Present,
+    )
+}
+
+/// Adds what a subscription that does not apply is wanting. A log that cannot be read says nothing; the next pass asks again.
+///
+/// A worker that fails again and again runs in between, so one that has failed since the last look counts too.
+async fn look_for_wanting(site: &Site, node: &DesiredNode, session: &Session, server: &mut ServerSeen) {
+    let Seen::Present(database) = &mut server.database else { return };
+    let Some(subscription) = &mut database.subscription else { return };
+    let before = session.keep_apply_errors(subscription.apply_errors);
+    let has_failed = before.is_some_and(|before| subscription.apply_errors > before);
+    let is_down = subscription.enabled && !subscription.is_applying && subscription.apply_errors > 0;
+    if !has_failed && !is_down {
+        return;
+    }
+    match apply_log::wanting(&site.engine, &site.desired.cluster.container(&node.name)).await {
+        Ok(wanting) => subscription.wanting = wanting,
+        Err(error) => tracing::warn!(node = %node.name, %error, "its log could not be read"),
+    }
 }
 
 /// The same once Docker is done: its proxy holds a port for a moment before its container is listed as running, and for
@@ -233,9 +329,11 @@ async fn settled_ports(
 /// Where on the host containers are to be reached: each by its name.
 fn wanted_ports(site: &Site, nodes: &[DesiredNode], agent: Option<SocketAddr>) -> Vec<(String, SocketAddr)> {
     let cluster = &site.desired.cluster;
+    let endpoints = site.desired.endpoint.ports().into_iter();
     nodes
         .iter()
         .map(|node| (cluster.container(&node.name), SocketAddr::new(site.desired.bind, node.port)))
+        .chain(endpoints.map(|(access, port)| (cluster.endpoint(access), SocketAddr::new(site.desired.bind, port))))
         .chain(agent.map(|listen| (cluster.agent(), listen)))
         .collect()
 }

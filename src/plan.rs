@@ -3,10 +3,15 @@
 //! In: [`Wanted`] and [`Observed`]. Out: a [`Plan`] of steps and holds. Nothing here does I/O, reads a clock or draws a
 //! random number, and nothing is decided on a fact that is unknown.
 
+pub mod agent_needs;
+pub mod backup_source;
+pub mod backups;
 pub mod chunks;
 pub mod columns;
 pub mod container;
 pub mod doctor;
+pub mod endpoint;
+pub mod failover;
 pub mod hold;
 pub mod image;
 pub mod migrations;
@@ -17,11 +22,16 @@ pub mod readiness;
 pub mod remit;
 pub mod removal;
 pub mod replication;
+pub mod restore;
+pub mod retention;
+pub mod reuse;
+pub mod schedule;
 pub mod scope;
 pub mod sequences;
 #[cfg(test)]
 pub(crate) mod simulate;
 pub mod step;
+pub mod succession;
 pub mod topology;
 pub mod verify;
 
@@ -31,10 +41,11 @@ use crate::model::observed::{Observed, RunState};
 use crate::model::pack::Pack;
 use crate::model::seen::Seen;
 use container::Inside;
+use endpoint::step::EndpointStep;
 use hold::{Hold, Reason};
 use outside::step::OutsideStep;
 use provision::{Lanes, Provisioned};
-use step::{Plan, Step};
+use step::{Plan, Step, Subject};
 
 /// What is wanted, by whoever asks.
 #[derive(Clone, Copy, Debug)]
@@ -64,7 +75,16 @@ pub fn plan(wanted: &Wanted<'_>, observed: &Observed) -> Plan {
         }
     };
 
-    let host = host_steps(wanted, observed, &mut plan.holds);
+    plan.left_stopped = topology::failover_pause(&primary, observed).map(|_| primary.clone());
+    if let Some(pending) = succession::pending(wanted, &nodes, &primary, observed) {
+        // Until it is settled who writes, nothing else is done.
+        match pending {
+            Ok(steps) => plan.then(steps),
+            Err(hold) => plan.holds.push(hold),
+        }
+        return plan;
+    }
+    let mut host = host_steps(wanted, observed, &mut plan.holds);
     if observed.secrets.is_unknown() {
         // Without passwords no node can be made or asked.
         plan.then(host);
@@ -72,7 +92,21 @@ pub fn plan(wanted: &Wanted<'_>, observed: &Observed) -> Plan {
         let lanes = provision::lanes(wanted, &nodes, &primary, observed, &mut plan.holds);
         let replication = replication::stages(wanted, &nodes, &primary, observed, &lanes, &mut plan.holds);
         let agent = agent_steps(wanted, observed, &mut plan.holds);
+        let works_on_primary = |step: &Step| step.subject() == Subject::Node(&primary);
+        let mut provisioning = lanes.steps.first.iter().chain(lanes.steps.side_by_side.iter().flatten());
+        let is_provisioning = provisioning.any(works_on_primary);
+        let endpoints = endpoint::lanes(wanted.desired, &nodes, &primary, observed, is_provisioning, &mut plan.holds);
+        let is_made = |step: &Step| matches!(step, Step::Endpoint { step: EndpointStep::Create(_), .. });
+        let lacks_image = observed.tool_image.is_absent() && !host.contains(&Step::ProvideToolImage);
+        if lacks_image && endpoints.iter().flatten().any(is_made) {
+            host.push(Step::ProvideToolImage);
+        }
         let outside = outside_steps(wanted, &primary, &lanes, &mut plan.holds);
+        if let Some(Inside::Seen(server)) = lanes.inside.get(&primary)
+            && let Some(database) = server.database.present()
+        {
+            plan.holds.extend(backups::holds(&wanted.desired.backups, &database.backups));
+        }
         let is_chunks = |step: &Step| matches!(step, Step::Outside { step: OutsideStep::PublishChunks { .. }, .. });
         let (new_chunks, outside): (Vec<_>, Vec<_>) = outside.into_iter().partition(is_chunks);
 
@@ -80,7 +114,7 @@ pub fn plan(wanted: &Wanted<'_>, observed: &Observed) -> Plan {
         plan.then(agent.remove);
         plan.then(host);
         plan.then(first);
-        plan.then_side_by_side(side_by_side.into_iter().chain([agent.create]).collect());
+        plan.then_side_by_side(side_by_side.into_iter().chain([agent.create]).chain(endpoints).collect());
         plan.then_side_by_side(subscriber_migrations);
         plan.then(primary_migrations);
         plan.then(replication.on_primary);
@@ -178,6 +212,11 @@ fn agent_steps(wanted: &Wanted<'_>, observed: &Observed, holds: &mut Vec<Hold>) 
         Seen::Present(container) => Some(container),
         Seen::Absent => None,
     };
+    match &observed.agent_volume {
+        Seen::Unknown { because } => return held(Reason::Unknown(because.clone())),
+        Seen::Present(volume) if !volume.ours => return held(Reason::NotOurs("volume")),
+        Seen::Present(_) | Seen::Absent => {}
+    }
     if let Seen::Unknown { because } = &observed.tool_image {
         return held(Reason::Unknown(because.clone()));
     }

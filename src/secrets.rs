@@ -11,7 +11,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::plan::provision::{ROLES, SUPERUSER};
+use crate::plan::provision::{POOLER, ROLES, SUPERUSER};
 use crate::postgres::password::Password;
 use crate::postgres::setup::Verifiers;
 
@@ -87,6 +87,11 @@ impl Secrets {
                 passwords.insert(role, Password::new(*password));
             }
         }
+        // Files of earlier versions do not have it, and every copy of them has to come to the same.
+        if let (None, Some(superuser)) = (passwords.get(POOLER), passwords.get(SUPERUSER)) {
+            let derived = superuser.derived(POOLER);
+            passwords.insert(POOLER, derived);
+        }
         match roles().find(|role| !passwords.contains_key(role)) {
             Some(role) => Err(SecretsError::Incomplete { origin: origin.to_owned(), role }),
             None => Ok(Self { passwords }),
@@ -102,6 +107,11 @@ impl Secrets {
     /// The superuser's password.
     pub fn superuser(&self) -> &Password {
         self.passwords.get(SUPERUSER).expect("both constructors fill in every role")
+    }
+
+    /// The password of the endpoints' PgBouncer.
+    pub fn pooler(&self) -> &Password {
+        self.passwords.get(POOLER).expect("both constructors fill in every role")
     }
 
     /// A verifier for each role, freshly salted.
@@ -156,6 +166,17 @@ mod tests {
     fn a_file_without_every_role_is_named() {
         let error = Secrets::parse("*:*:*:postgres:x\n", "pgpass").expect_err("incomplete");
         assert_eq!(error.to_string(), "pgpass holds no password for role replicator");
+    }
+
+    #[test]
+    fn a_file_from_before_there_were_endpoints_is_complete() {
+        let now = Secrets::generate().expect("randomness").to_pgpass();
+        let before: Vec<&str> = now.lines().filter(|line| !line.contains(POOLER)).collect();
+        let before = before.join("\n");
+        let secrets = Secrets::parse(&before, "pgpass").expect("complete");
+        assert_eq!(Secrets::parse(&before, "a copy").expect("complete"), secrets);
+        assert_eq!(Secrets::parse(&secrets.to_pgpass(), "pgpass").expect("complete"), secrets);
+        assert_ne!(secrets.pooler(), Secrets::parse(&now, "pgpass").expect("complete").pooler());
     }
 
     #[test]

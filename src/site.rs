@@ -10,10 +10,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::docker::engine::{DockerError, Engine};
 use crate::docker::spec;
 use crate::model::desired::Desired;
+use crate::model::endpoint::Access;
 use crate::model::names::{Ident, NodeName};
 use crate::model::outside::Kind;
 use crate::plan::provision::SUPERUSER;
 use crate::postgres::look;
+use crate::postgres::pooler::{Pooler, PoolerError, PoolerTarget};
 use crate::postgres::session::{PostgresError, Session, Target};
 use crate::secrets::{self, Secrets, SecretsError};
 
@@ -42,6 +44,7 @@ pub struct Site {
     pub state_dir: PathBuf,
     secrets: Mutex<Option<Secrets>>,
     sessions: Mutex<BTreeMap<NodeName, Arc<Session>>>,
+    poolers: Mutex<BTreeMap<Access, Arc<Pooler>>>,
     refusals: Mutex<Refusals>,
 }
 
@@ -57,6 +60,12 @@ pub enum ReachError {
     /// The server could not be reached.
     #[error(transparent)]
     Postgres(#[from] PostgresError),
+    /// An endpoint could not be reached or used.
+    #[error(transparent)]
+    Pooler(#[from] PoolerError),
+    /// There is no such endpoint.
+    #[error("there is no {0} endpoint: clients connect to the nodes")]
+    NoEndpoint(Access),
     /// There are no passwords anywhere yet.
     #[error("the cluster has no passwords yet")]
     NoSecrets,
@@ -72,6 +81,7 @@ impl Site {
             state_dir,
             secrets: Mutex::default(),
             sessions: Mutex::default(),
+            poolers: Mutex::default(),
             refusals: Mutex::default(),
         }
     }
@@ -116,13 +126,43 @@ impl Site {
     /// Where a node's server listens, seen from this process.
     pub fn address(&self, node: &NodeName, port: u16) -> (String, u16) {
         match self.reach {
-            Reach::Published => {
-                let bind = self.desired.bind;
-                let host = if bind.is_unspecified() { "127.0.0.1".to_owned() } else { bind.to_string() };
-                (host, port)
-            }
+            Reach::Published => (self.published_host(), port),
             Reach::Network => (self.desired.cluster.container(node), spec::POSTGRES_PORT),
         }
+    }
+
+    fn published_host(&self) -> String {
+        let bind = self.desired.bind;
+        if bind.is_unspecified() { "127.0.0.1".to_owned() } else { bind.to_string() }
+    }
+
+    /// How to log into an endpoint's admin console.
+    pub fn pooler_target(&self, access: Access) -> Result<PoolerTarget, ReachError> {
+        let ports = self.desired.endpoint.ports();
+        let (_, port) = ports.into_iter().find(|(of, _)| *of == access).ok_or(ReachError::NoEndpoint(access))?;
+        let endpoint = self.desired.cluster.endpoint(access);
+        let (host, port) = match self.reach {
+            Reach::Published => (self.published_host(), port),
+            Reach::Network => (endpoint.clone(), spec::POSTGRES_PORT),
+        };
+        let password = self.known_secrets().ok_or(ReachError::NoSecrets)?.pooler().clone();
+        Ok(PoolerTarget { endpoint, host, port, password })
+    }
+
+    /// An open admin console of an endpoint, kept for the next caller.
+    pub async fn pooler(&self, access: Access) -> Result<Arc<Pooler>, ReachError> {
+        let kept = self.poolers.lock().unwrap_or_else(PoisonError::into_inner).get(&access).cloned();
+        if let Some(pooler) = kept.filter(|pooler| !pooler.is_closed()) {
+            return Ok(pooler);
+        }
+        let pooler = Arc::new(Pooler::connect(&self.pooler_target(access)?).await?);
+        self.poolers.lock().unwrap_or_else(PoisonError::into_inner).insert(access, pooler.clone());
+        Ok(pooler)
+    }
+
+    /// Lets go of an endpoint's console, so that the next one is new.
+    pub fn forget_pooler(&self, access: Access) {
+        self.poolers.lock().unwrap_or_else(PoisonError::into_inner).remove(&access);
     }
 
     /// Where the agent answers over HTTP: in its container on all addresses, from where Docker publishes it.
@@ -138,7 +178,8 @@ impl Site {
         Ok(Target { node: node.clone(), host, port, database: database.clone(), user: SUPERUSER, password })
     }
 
-    /// An open session to the node's database (to `postgres` while it has none), kept for the next caller.
+    /// An open session to the node's database (to `postgres` while it has none), kept for the next caller. Not for changing
+    /// a user's rows.
     pub async fn session(&self, node: &NodeName, port: u16) -> Result<Arc<Session>, ReachError> {
         let kept = self.sessions.lock().unwrap_or_else(PoisonError::into_inner).get(node).cloned();
         if let Some(session) = kept.filter(|session| !session.is_closed()) {

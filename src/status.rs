@@ -2,6 +2,8 @@
 //!
 //! Made from an observation and the holds of its plan. Pure; keys are a contract (`README.md`).
 
+pub mod backups;
+pub mod failover;
 pub mod latest;
 pub mod outside;
 
@@ -9,12 +11,14 @@ use std::net::SocketAddr;
 
 use serde::Serialize;
 
-use crate::model::cluster::{Health, Mode, Role, Seat};
-use crate::model::desired::{Desired, DesiredNode};
+use crate::model::cluster::{Health, Mode, Role};
+use crate::model::desired::{self, Desired, DesiredNode};
+use crate::model::endpoint::Access;
 use crate::model::names::{NodeName, TableName};
 use crate::model::observed::{
     ContainerSeen, DatabaseSeen, NodeSeen, Observed, RunState, ServerSeen, SlotSeen, WalStatus,
 };
+use crate::model::promotion::PastPromotion;
 use crate::model::seen::Seen;
 use crate::plan::chunks::strategy::{self, Strategy};
 use crate::plan::chunks::{self, Completeness};
@@ -22,6 +26,8 @@ use crate::plan::hold::{Hold, Reason};
 use crate::plan::readiness::{self, Ineligible};
 use crate::plan::step::Plan;
 use crate::plan::topology;
+use backups::Backups;
+use failover::FailoverStatus;
 use outside::{PublicationStatus, SubscriptionStatus};
 
 /// How a cluster is.
@@ -45,6 +51,10 @@ pub struct Status {
     pub publications: Vec<PublicationStatus>,
     /// Subscriptions to servers outside the cluster.
     pub subscriptions: Vec<SubscriptionStatus>,
+    /// Whether hypertide looks after a primary that fails.
+    pub failover: FailoverStatus,
+    /// The last changes of the primary, the newest first.
+    pub promotions: Vec<PastPromotion>,
     /// What is wanted and not done, and why.
     pub holds: Vec<Hold>,
     /// When backups last succeeded and were last restored and compared.
@@ -71,15 +81,6 @@ pub struct Endpoint {
     pub read_write: Option<String>,
     /// Takes reads.
     pub read_only: Option<String>,
-}
-
-/// Times of backups, RFC 3339 in UTC.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Backups {
-    /// The last one that was made.
-    pub last_success: Option<String>,
-    /// The last one that was restored and compared.
-    pub last_verified: Option<String>,
 }
 
 /// How one node is.
@@ -169,14 +170,31 @@ impl Status {
         let epoch = seen.and_then(topology::writer_epoch);
         let primary_server = seen.filter(|_| epoch.is_some()).and_then(|seen| seen.server.present());
 
-        let nodes: Vec<NodeStatus> =
-            nodes.iter().map(|node| node_status(desired, observed, node, primary.as_ref(), primary_server)).collect();
+        let status = |node: &DesiredNode| {
+            let follows = topology::following(&nodes, node, primary.as_ref());
+            let is_primary = primary.as_ref() == Some(&node.name);
+            node_status(desired, observed, (node, follows), is_primary, primary_server)
+        };
+        let nodes: Vec<NodeStatus> = nodes.iter().map(status).collect();
         let writer = nodes.iter().find(|node| node.role == Role::Primary);
         let reader = nodes.iter().find(|node| matches!(node.role, Role::Standby | Role::Subscriber)).or(writer);
-        let endpoint = Endpoint {
-            read_write: writer.map(|node| node.address.clone()),
-            read_only: reader.map(|node| node.address.clone()),
+        let endpoint = match desired.endpoint {
+            desired::Endpoint::Direct => Endpoint {
+                read_write: writer.map(|node| node.address.clone()),
+                read_only: reader.map(|node| node.address.clone()),
+            },
+            desired::Endpoint::Ports { .. } => Endpoint {
+                read_write: answering(desired, observed, Access::ReadWrite),
+                read_only: answering(desired, observed, Access::ReadOnly),
+            },
         };
+        for (access, _) in desired.endpoint.ports() {
+            let name = desired.cluster.endpoint(access);
+            let is_told = holds.iter().any(|hold| hold.what == name || hold.what == access.name());
+            if !is_told && answering(desired, observed, access).is_none() {
+                holds.push(Hold::new(name, Reason::EndpointDown));
+            }
+        }
         let database = seen.and_then(|seen| seen.server.present()).and_then(|server| server.database.present());
         let none = Seen::Absent;
         let outside = database.map_or(&none, |database| &database.outside);
@@ -200,11 +218,23 @@ impl Status {
             hypertables: primary_server.map(hypertables).unwrap_or_default(),
             publications,
             subscriptions,
+            failover: FailoverStatus {
+                automatic: desired.failover.automatic,
+                paused: primary.and_then(|primary| topology::failover_pause(&primary, observed).copied()),
+            },
+            promotions: database.map(|database| database.promotions.clone()).unwrap_or_default(),
             holds,
-            backups: Backups::default(),
+            backups: Backups::of(&desired.backups, database.map(|database| &database.backups)),
             agent,
         }
     }
+}
+
+/// Where an endpoint answers: `host:port` on the host.
+fn answering(desired: &Desired, observed: &Observed, access: Access) -> Option<String> {
+    observed.endpoints.get(&access)?.pooler.present()?;
+    let (_, port) = desired.endpoint.ports().into_iter().find(|(of, _)| *of == access)?;
+    Some(SocketAddr::new(desired.bind, port).to_string())
 }
 
 fn hypertables(primary: &ServerSeen) -> Vec<HypertableStatus> {
@@ -238,24 +268,17 @@ impl NodeStatus {
 fn node_status(
     desired: &Desired,
     observed: &Observed,
-    node: &DesiredNode,
-    primary: Option<&NodeName>,
+    (node, follows): (&DesiredNode, Option<Mode>),
+    is_primary: bool,
     primary_server: Option<&ServerSeen>,
 ) -> NodeStatus {
     let absent = NodeSeen::default();
     let seen = observed.nodes.get(&node.name).unwrap_or(&absent);
-    let is_primary = primary == Some(&node.name);
-    let replication = match node.seat {
-        Seat::Replica(mode) if !is_primary => Some(replication_status(node, mode, seen, primary_server)),
-        _ => None,
-    };
-    let promotion = match node.seat {
-        Seat::Replica(mode) if !is_primary => {
-            let reasons = readiness::objections(&node.name, mode, seen, primary_server);
-            Some(Promotion { ready: reasons.is_empty(), reasons })
-        }
-        _ => None,
-    };
+    let replication = follows.map(|mode| replication_status(node, mode, seen, primary_server));
+    let promotion = follows.map(|mode| {
+        let reasons = readiness::objections(&node.name, mode, seen, primary_server);
+        Promotion { ready: reasons.is_empty(), reasons }
+    });
     NodeStatus {
         name: node.name.clone(),
         role: topology::role(seen, is_primary),

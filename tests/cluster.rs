@@ -5,14 +5,32 @@
 #[path = "cluster/world.rs"]
 mod world;
 
+#[path = "cluster/backup_catalog.rs"]
+mod backup_catalog;
+
+#[path = "cluster/backup_schedule.rs"]
+mod backup_schedule;
+
 #[path = "cluster/bad_input.rs"]
 mod bad_input;
 
 #[path = "cluster/compression.rs"]
 mod compression;
 
+#[path = "cluster/dashboards.rs"]
+mod dashboards;
+
 #[path = "cluster/doctor.rs"]
 mod doctor;
+
+#[path = "cluster/endpoint.rs"]
+mod endpoint;
+
+#[path = "cluster/failover.rs"]
+mod failover;
+
+#[path = "cluster/first_copy.rs"]
+mod first_copy;
 
 #[path = "cluster/http.rs"]
 mod http;
@@ -22,6 +40,9 @@ mod interrupted;
 
 #[path = "cluster/logical.rs"]
 mod logical;
+
+#[path = "cluster/metrics.rs"]
+mod metrics;
 
 #[path = "cluster/migrations.rs"]
 mod migrations;
@@ -35,8 +56,20 @@ mod neighbours;
 #[path = "cluster/outside.rs"]
 mod outside;
 
+#[path = "cluster/packs.rs"]
+mod packs;
+
 #[path = "cluster/physical.rs"]
 mod physical;
+
+#[path = "cluster/promote.rs"]
+mod promote;
+
+#[path = "cluster/promote_logical.rs"]
+mod promote_logical;
+
+#[path = "cluster/prometheus.rs"]
+mod prometheus;
 
 #[path = "cluster/readme.rs"]
 mod readme;
@@ -49,6 +82,12 @@ mod sequences;
 
 #[path = "cluster/verify.rs"]
 mod verify;
+
+#[path = "cluster/switchover.rs"]
+mod switchover;
+
+#[path = "cluster/switchover_logical.rs"]
+mod switchover_logical;
 
 #[path = "cluster/torture.rs"]
 mod torture;

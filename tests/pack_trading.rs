@@ -63,6 +63,7 @@ async fn checks(client: &Client) -> Vec<String> {
             behaviour::series_that_grow_steadily_have_no_correlation_of_returns,
             behaviour::days_on_which_one_did_not_trade_are_left_out,
             behaviour::nothing_depends_on_the_search_path,
+            behaviour::the_monitoring_queries_of_the_guide_answer,
         ]
     );
     failures
@@ -119,7 +120,9 @@ async fn edition(client: &Client) -> Edition {
 }
 
 async fn install_and_check(client: &Client) -> Vec<String> {
-    run(client, "create extension if not exists timescaledb").await.expect("the image has TimescaleDB");
+    run(client, "create extension if not exists timescaledb; create extension if not exists pg_stat_statements")
+        .await
+        .expect("the image has TimescaleDB");
     let edition = edition(client).await;
     let ground = Ground { edition: Some(edition), has_logical_replica: false };
     let packs = packs::load(&[PackRef::BuiltIn("trading".to_owned())]).expect("the built-in pack is sound");
@@ -133,9 +136,9 @@ async fn install_and_check(client: &Client) -> Vec<String> {
 
 #[tokio::test]
 async fn the_trading_pack_keeps_its_promises() {
-    let server = Server::start().await;
+    let server = Server::start(&["shared_preload_libraries=timescaledb,pg_stat_statements"]).await;
     let outcome = {
-        let client = server.connect().await;
+        let client = server.connect("postgres").await;
         // A task of its own, so that the server goes away even when this panics.
         tokio::spawn(async move { install_and_check(&client).await }).await
     };

@@ -1,4 +1,4 @@
--- One row of JSON: everything `DatabaseSeen` holds, except the lists of chunks.sql. Needs TimescaleDB and hypertide's schema.
+-- One row of JSON: everything `DatabaseSeen` holds, except the lists of chunks.sql and subscribed_tables.sql. Needs TimescaleDB and hypertide's schema.
 -- $1 text    name of the cluster's publication
 -- $2 text    name of this node's subscription
 -- $3 text[]  schemas that are replicated, whether a publication exists yet or not
@@ -17,7 +17,7 @@ with publication as (
                    where r.srsubid in (select oid from pg_subscription where subname = $2)))
 ), hypertable as (
   select h.id, c.oid as relid, n.nspname as schema_name, c.relname as table_name,
-         h.associated_schema_name as chunk_schema,
+         h.associated_schema_name as chunk_schema, h.associated_table_prefix as chunk_prefix,
          exists (select from _timescaledb_catalog.compression_settings s where s.relid = c.oid) as compressed
   from _timescaledb_catalog.hypertable h
   join scope n on n.nspname = h.schema_name
@@ -62,13 +62,22 @@ select json_build_object(
   'has_marks', exists (select from pg_description
                        where classoid in ('pg_publication'::regclass, 'pg_subscription'::regclass)
                          and description like 'hypertide: reclaim=%'),
-  -- A table that never had a row, or was truncated, has no size. The primary is not asked: its tables may be locked.
+  -- A table that never had a row, or was truncated, has no size. The file is asked for it: pg_relation_size() would wait for
+  -- whoever has locked the table.
   'holds_rows', case
     when (select seat from hypertide.node) is distinct from 'logical' then false
-    when exists (select from subscription) then false
-    else exists (select from plain where pg_relation_size(relid) > 0)
-      or exists (select from pg_inherits where inhparent in (select relid from hypertable) and pg_relation_size(inhrelid) > 0)
+    when exists (select from subscription) or exists (select from hypertide.first_copy) then false
+    else exists (select from plain where (pg_stat_file(pg_relation_filepath(relid), true)).size > 0)
+      or exists (select from pg_inherits where inhparent in (select relid from hypertable)
+                 and (pg_stat_file(pg_relation_filepath(inhrelid), true)).size > 0)
   end,
+  -- While it runs.
+  'tables_to_copy', (
+    select f.tables_left from hypertide.first_copy f
+    where f.slot = $2 and exists (
+      select from pg_locks l
+      where l.locktype = 'advisory' and l.granted and (l.classid, l.objid, l.objsubid) = (1668247673, 1, 2)
+        and l.database = (select oid from pg_database where datname = current_database()))),
   'publication', (
     select json_build_object(
       'all_tables', p.puballtables,
@@ -95,10 +104,10 @@ select json_build_object(
       and not exists (select from hypertide.retired_chunk r where r.schema_name = n.nspname and r.table_name = c.relname)),
   'hypertables', (
     select coalesce(json_agg(json_build_object(
-      'schema', h.schema_name, 'table', h.table_name, 'chunk_schema', h.chunk_schema, 'compressed', h.compressed,
+      'schema', h.schema_name, 'table', h.table_name, 'chunk_schema', h.chunk_schema, 'chunk_prefix', h.chunk_prefix, 'compressed', h.compressed,
       'now', hypertide.now_in(h.relid),
       -- Some of its eight newest chunks (for each slice of hashes) holds rows, or it has fewer.
-      'is_fed', (select count(*) < n.newest or bool_or(pg_relation_size(f.inhrelid) > 0)
+      'is_fed', (select count(*) < n.newest or bool_or((pg_stat_file(pg_relation_filepath(f.inhrelid), true)).size > 0)
                  from (select 8 * coalesce(sum(d.num_slices), 1)::int as newest
                        from _timescaledb_catalog.dimension d where d.hypertable_id = h.id) n
                  left join lateral (select i.inhrelid from pg_inherits i where i.inhparent = h.relid
@@ -130,8 +139,14 @@ select json_build_object(
     select json_build_object(
       'enabled', s.subenabled,
       'publications', s.subpublications,
+      -- A worker that fails at its first change is begun again and again and lives for milliseconds. After a failure it counts
+      -- when it has done all that it was sent, or has lasted.
       'is_applying', exists (
-        select from pg_stat_subscription w where w.subid = s.oid and w.relid is null and w.pid is not null),
+        select from pg_stat_subscription w
+        join pg_stat_subscription_stats f on f.subid = w.subid
+        left join pg_stat_activity a on a.pid = w.pid
+        where w.subid = s.oid and w.relid is null and w.pid is not null
+          and (f.apply_error_count = 0 or w.latest_end_lsn is not null or a.backend_start < now() - interval '5 seconds')),
       'applied', (
         select max(w.latest_end_lsn) from pg_stat_subscription w
         where w.subid = s.oid and w.relid is null and w.pid is not null),
@@ -166,7 +181,17 @@ select json_build_object(
         where c.replica = v.replica and not c.is_equal
       ) f
     ) d on true),
+  'backups', hypertide.backup_jobs(),
+  'promotions', (
+    select coalesce(json_agg(p order by p.epoch desc), '[]')
+    from (
+      select epoch, date_trunc('second', at) as at, kind, from_node, to_node, by_whom, why, write_pause_seconds, phases, loss,
+             lost_bytes, lost_transactions
+      from hypertide.promotion order by epoch desc limit 10) p),
+  'failover_paused', (
+    select json_build_object('since', date_trunc('second', since), 'until', date_trunc('second', until))
+    from hypertide.failover_pause where until is null or until > now()),
   'roots', (select oids::int8[] from roots),
-  'digest', hypertide.chunks_digest((select oids from roots), $1, $2),
-  'lsn', case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_insert_lsn() end
+  'digest', hypertide.chunks_digest((select oids from roots), $1),
+  'subscribed_digest', hypertide.subscribed_digest($2)
 )::text

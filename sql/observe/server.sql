@@ -3,7 +3,11 @@
 -- $2 text    name of the cluster's database
 select json_build_object(
   'in_recovery', pg_is_in_recovery(),
-  'timeline', (select timeline_id from pg_control_checkpoint()),
+  -- The last checkpoint's lags behind a promotion.
+  'timeline', case when pg_is_in_recovery() then coalesce(
+      (select received_tli from pg_stat_wal_receiver),
+      (select ('x' || max(left(name, 8)))::bit(32)::int from pg_ls_waldir() where name ~ '^[0-9A-F]{24}$'))
+    else ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int end,
   'lsn', case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end,
   'postgres_major', current_setting('server_version_num')::int / 10000,
   -- A digest of the verifier: enough to compare two nodes, useless for logging in.
@@ -25,6 +29,11 @@ select json_build_object(
       'replayed', replay_lsn)), '{}')
     from pg_stat_replication),
   'is_receiving', exists (select from pg_stat_wal_receiver where status = 'streaming'),
+  'heard_millis', (
+    select greatest(0, extract(epoch from clock_timestamp() - last_msg_receipt_time) * 1000)::bigint from pg_stat_wal_receiver),
+  'upstream', case when pg_is_in_recovery() then substring(current_setting('primary_conninfo') from 'host=''?([^ '']+)') end,
+  -- What was cloned or rewound has an empty file.
+  'yields_to', nullif(btrim(pg_read_file('standby.signal', 0, 100, true), E' \n'), ''),
   'has_database', exists (select from pg_database where datname = $2),
   'is_connected_to_it', current_database() = $2,
   'extension', (select extversion from pg_extension where extname = 'timescaledb'),

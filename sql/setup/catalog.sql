@@ -3,8 +3,10 @@ create extension if not exists timescaledb;
 create extension if not exists pg_stat_statements;
 create schema if not exists hypertide;
 
--- What version 1 had.
+-- What earlier versions had.
 drop function if exists hypertide.make_chunk(regclass, text, text, name, name, text[]);
+drop function if exists hypertide.hash_literal(_timescaledb_catalog.dimension, int8, int8);
+drop function if exists hypertide.chunks_digest(oid[], name, name);
 do $$ begin
   if to_regprocedure('hypertide.swallow_row()') is not null and to_regclass('hypertide.retired_chunk') is null then
     drop function hypertide.swallow_row() cascade;
@@ -23,6 +25,10 @@ create table if not exists hypertide.node (
   seat     text   not null check (seat in ('primary', 'logical', 'physical')),
   epoch    bigint not null
 );
+-- A logical replica that was the primary: whose it is since, and whether its rows are those which that node had when the slot was
+-- made from which it goes on.
+alter table hypertide.node add column if not exists follows text;
+alter table hypertide.node add column if not exists resumes boolean not null default false;
 comment on table hypertide.node is
   'What this database was provisioned as, and the epoch it believes in. A standby shows its primary''s row.';
 
@@ -52,6 +58,14 @@ create table if not exists hypertide.retired_chunk (
   primary key (schema_name, table_name)
 );
 comment on table hypertide.retired_chunk is 'Dropped chunks whose place is kept until the publisher''s log is applied up to lsn.';
+
+-- A first copy that has begun and has not become a subscription: rows on this replica are its own. It runs while it has its lock.
+create table if not exists hypertide.first_copy (
+  slot        name        primary key,
+  began_at    timestamptz not null default now(),
+  tables_left int         not null default 1
+);
+comment on table hypertide.first_copy is 'The first copy of a logical replica, until it is complete.';
 
 -- Where the primary's log was at which time: one row for each second of the last day. A replica that has confirmed a position
 -- has everything that was committed before that time. Unlogged: an idle cluster stays idle.
@@ -83,6 +97,34 @@ begin
 end
 $$;
 
+-- Changes of the primary, each written down by the node that took the place. Logged, so that standbys have it as well.
+create table if not exists hypertide.promotion (
+  epoch               bigint primary key,
+  at                  timestamptz not null default now(),
+  kind                text not null check (kind in ('switchover', 'failover')),
+  from_node           text not null,
+  to_node             text not null,
+  by_whom             text not null check (by_whom in ('operator', 'agent')),
+  why                 text not null,
+  write_pause_seconds double precision not null,
+  phases              jsonb not null,
+  loss                text not null,
+  lost_bytes          bigint,
+  lost_transactions   bigint
+);
+comment on table hypertide.promotion is
+  'Changes of the primary. phases: pairs of a word and seconds. lost_bytes and lost_transactions are null when nobody knows.';
+
+-- While there is a row whose end has not come, the agent leaves a primary that was stopped alone.
+create table if not exists hypertide.failover_pause (
+  only_row bool primary key default true check (only_row),
+  since    timestamptz not null default now(),
+  until    timestamptz,
+  by_whom  text not null
+);
+comment on table hypertide.failover_pause is
+  'Failover is paused for maintenance, until that time or (null) until somebody resumes it. A standby shows its primary''s row.';
+
 -- What the login roles may do in one schema. On a subscriber nobody but the apply worker writes.
 create or replace function hypertide.grant_access(schema_name name, writable bool) returns void
 language plpgsql set search_path = pg_catalog as $$
@@ -104,4 +146,4 @@ begin
 end
 $$;
 
-insert into hypertide.catalog (version) values (4) on conflict do nothing;
+insert into hypertide.catalog (version) values (12) on conflict do nothing;

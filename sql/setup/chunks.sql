@@ -15,7 +15,8 @@ $$;
 -- dimension, in the order in which the dimensions were added.
 create or replace function hypertide.chunks(roots oid[])
 returns table (relation oid, root oid, status int, slices int8[])
-language plpgsql stable set search_path = pg_catalog as $$
+-- Right after thousands of chunks were made, statistics still say that there are a few: nested loops would take seconds.
+language plpgsql stable set search_path = pg_catalog set enable_nestloop = off as $$
 declare
   hypertables text := 'select h.id, c.oid from _timescaledb_catalog.hypertable h
     join pg_namespace n on n.nspname = h.schema_name
@@ -46,31 +47,48 @@ $$;
 
 -- Changes when anything that sql/observe/chunks.sql lists has changed: a row that is added, changed or removed changes the sum
 -- over the transactions that wrote the rows. Reads the rows' headers only, so ten thousand chunks take some milliseconds.
-create or replace function hypertide.chunks_digest(roots oid[], publication name, subscription name) returns text
+create or replace function hypertide.chunks_digest(roots oid[], publication name) returns text
 language sql stable set search_path = pg_catalog as $$
-  select md5(format('%s %s %s %s %s', roots,
+  select md5(format('%s %s %s %s', roots,
     (select row(count(*), sum(hashint8extended(k.xmin::text::int8, k.id))) from _timescaledb_catalog.chunk k),
     (select row(count(*), sum(hashint8extended(c.xmin::text::int8, c.oid::int8)))
      from pg_inherits i join pg_class c on c.oid = i.inhrelid where i.inhparent = any (roots)),
     (select row(count(*), sum(hashint8extended(m.xmin::text::int8, m.oid::int8)))
-     from pg_publication p join pg_publication_rel m on m.prpubid = p.oid where p.pubname = publication),
-    (select row(count(*), sum(hashint8extended(m.xmin::text::int8, m.srrelid::int8)))
-     from pg_subscription s join pg_subscription_rel m on m.srsubid = s.oid where s.subname = subscription)))
+     from pg_publication p join pg_publication_rel m on m.prpubid = p.oid where p.pubname = publication)))
+$$;
+
+-- The same for sql/observe/subscribed_tables.sql, which changes with every table of a first copy while the chunks stay.
+create or replace function hypertide.subscribed_digest(subscription name) returns text
+language sql stable set search_path = pg_catalog as $$
+  select md5(row(count(*), sum(hashint8extended(m.xmin::text::int8, m.srrelid::int8)))::text)
+  from pg_subscription s join pg_subscription_rel m on m.srsubid = s.oid where s.subname = subscription
+$$;
+
+-- How a hypertable is partitioned, in the order in which the dimensions were added. Plain columns: a function that took or
+-- gave rows of TimescaleDB's own tables would keep an update of the extension from changing them.
+create or replace function hypertide.dimensions_of(root oid)
+returns table (
+  column_name name, column_type regtype, num_slices int2, interval_length int8,
+  partitioning_func_schema name, partitioning_func name, integer_now_func_schema name, integer_now_func name
+)
+language sql stable set search_path = pg_catalog as $$
+  select d.column_name, d.column_type, d.num_slices, d.interval_length,
+         d.partitioning_func_schema, d.partitioning_func, d.integer_now_func_schema, d.integer_now_func
+  from _timescaledb_catalog.dimension d
+  join _timescaledb_catalog.hypertable h on h.id = d.hypertable_id
+  join pg_namespace n on n.nspname = h.schema_name
+  join pg_class c on c.relnamespace = n.oid and c.relname = h.table_name
+  where c.oid = root order by d.id
 $$;
 
 -- The present moment in a hypertable's first dimension; null when it has no notion of now.
 create or replace function hypertide.now_in(root oid) returns int8
 language plpgsql stable set search_path = pg_catalog set timezone = 'UTC' as $$
 declare
-  dimension _timescaledb_catalog.dimension;
+  dimension record;
   present   int8;
 begin
-  select d.* into dimension
-  from _timescaledb_catalog.dimension d
-  join _timescaledb_catalog.hypertable h on h.id = d.hypertable_id
-  join pg_namespace n on n.nspname = h.schema_name
-  join pg_class c on c.relnamespace = n.oid and c.relname = h.table_name
-  where c.oid = root order by d.id limit 1;
+  select d.* into dimension from hypertide.dimensions_of(root) d limit 1;
   if dimension.partitioning_func is null
     and dimension.column_type in ('timestamptz'::regtype, 'timestamp'::regtype, 'date'::regtype)
   then
@@ -175,32 +193,31 @@ end
 $$;
 
 -- A value whose hash lies in [first, past), as a literal.
-create or replace function hypertide.hash_literal(dimension _timescaledb_catalog.dimension, first int8, past int8)
-returns text
+create or replace function hypertide.hash_literal(
+  column_type regtype, hash_schema name, hash_function name, first int8, past int8
+) returns text
 language plpgsql stable set search_path = pg_catalog as $$
 declare
   candidate text;
   found_literal text;
 begin
   -- Hashes spread evenly, so a slice out of n is hit after some n tries.
-  candidate := case (select typcategory from pg_type where oid = dimension.column_type)
+  candidate := case (select typcategory from pg_type where oid = column_type)
     when 'N' then 'g'
-    when 'U' then case when dimension.column_type = 'uuid'::regtype then 'md5(g::text)' else 'g::text' end
+    when 'U' then case when column_type = 'uuid'::regtype then 'md5(g::text)' else 'g::text' end
     when 'D' then $c$timestamptz '2000-01-01 00:00+00' + g * interval '1 day'$c$
     when 'B' then '(g % 2)'
     when 'E' then format('(enum_range(null::%1$s))[1 + g %% array_length(enum_range(null::%1$s), 1)]',
-                         dimension.column_type)
+                         column_type)
     when 'I' then $c$'10.0.0.0'::inet + g$c$
     else 'g::text'
   end;
   execute format('select v::text from (select (%s)::%s as v from generate_series(1, 30000) g) c
                   where %I.%I(v) >= $1 and %I.%I(v) < $2 limit 1',
-    candidate, dimension.column_type,
-    dimension.partitioning_func_schema, dimension.partitioning_func,
-    dimension.partitioning_func_schema, dimension.partitioning_func)
+    candidate, column_type, hash_schema, hash_function, hash_schema, hash_function)
     into found_literal using first, past;
   if found_literal is null then
-    raise exception 'no value of type % was found that hashes into [%, %)', dimension.column_type, first, past
+    raise exception 'no value of type % was found that hashes into [%, %)', column_type, first, past
       using hint = 'Replicate physically, which copies every chunk exactly.';
   end if;
   return found_literal;
@@ -225,23 +242,21 @@ $$;
 create or replace function hypertide.make_chunk_at(root regclass, point int8[]) returns regclass
 language plpgsql set search_path = pg_catalog, public as $$
 declare
-  dimension  _timescaledb_catalog.dimension;
+  dimension  record;
   columns    name[] := '{}';
   literals   text[] := '{}';
   place      int := 0;
   length     int8;
 begin
-  for dimension in
-    select d.* from _timescaledb_catalog.dimension d join _timescaledb_catalog.hypertable h on h.id = d.hypertable_id
-    where format('%I.%I', h.schema_name, h.table_name)::regclass = root order by d.id
-  loop
+  for dimension in select d.* from hypertide.dimensions_of(root) d loop
     place := place + 1;
     columns := columns || dimension.column_name;
     if dimension.num_slices is null then
       literals := literals || hypertide.time_literal(dimension.column_type, point[place]);
     else
       length := 2147483647 / dimension.num_slices;
-      literals := literals || hypertide.hash_literal(dimension, point[place] / length * length,
+      literals := literals || hypertide.hash_literal(
+        dimension.column_type, dimension.partitioning_func_schema, dimension.partitioning_func, point[place] / length * length,
         case when point[place] / length >= dimension.num_slices - 1 then 9223372036854775807
              else (point[place] / length + 1) * length end);
     end if;
@@ -255,7 +270,7 @@ create or replace function hypertide.make_chunk(root regclass, wanted int8[], wa
 returns void
 language plpgsql set search_path = pg_catalog, public as $$
 declare
-  dimension   _timescaledb_catalog.dimension;
+  dimension   record;
   columns     name[] := '{}';
   literals    text[] := '{}';
   undo        text[] := '{}';
@@ -263,7 +278,9 @@ declare
   first       int8;
   past        int8;
   place       int := 0;
+  partitions  int;
   time_place  int;
+  time_type   regtype;
   time_first  int8;
   time_past   int8;
   time_column name;
@@ -283,24 +300,24 @@ begin
     return;
   end if;
 
-  for dimension in
-    select d.* from _timescaledb_catalog.dimension d join _timescaledb_catalog.hypertable h on h.id = d.hypertable_id
-    where format('%I.%I', h.schema_name, h.table_name)::regclass = root order by d.id
-  loop
+  for dimension in select d.* from hypertide.dimensions_of(root) d loop
     place := place + 1;
     first := wanted[2 * place - 1];
     past := wanted[2 * place];
     columns := columns || dimension.column_name;
     if dimension.num_slices is not null then
-      literals := literals || hypertide.hash_literal(dimension, first, past);
+      literals := literals || hypertide.hash_literal(
+        dimension.column_type, dimension.partitioning_func_schema, dimension.partitioning_func, first, past);
       -- The publisher's number of partitions may have changed over time; the chunk has the one it was made with.
-      if hypertide.partitions_with(first, past) <> dimension.num_slices then
+      partitions := hypertide.partitions_with(first, past);
+      if partitions <> dimension.num_slices then
         undo := undo || format('select set_number_partitions(%L, %s, %L)', root, dimension.num_slices, dimension.column_name);
-        perform set_number_partitions(root, hypertide.partitions_with(first, past), dimension.column_name);
+        perform set_number_partitions(root, partitions, dimension.column_name);
       end if;
     else
       literals := literals || hypertide.time_literal(dimension.column_type, first);
-      time_place := place; time_first := first; time_past := past; time_column := dimension.column_name;
+      time_place := place; time_first := first; time_past := past;
+      time_column := dimension.column_name; time_type := dimension.column_type;
       unit := case when dimension.column_type = 'date'::regtype then 86400000000 else 1 end;
       -- So may have the interval.
       if dimension.interval_length <> past - first then
@@ -321,10 +338,7 @@ begin
     perform _timescaledb_functions.drop_chunk(made);
     perform set_chunk_time_interval(root, unit, time_column);
     foreach first in array array[time_first - unit, time_past] loop
-      select column_type into dimension.column_type from _timescaledb_catalog.dimension d
-        join _timescaledb_catalog.hypertable h on h.id = d.hypertable_id
-        where format('%I.%I', h.schema_name, h.table_name)::regclass = root and d.column_name = time_column;
-      literals[time_place] := hypertide.time_literal(dimension.column_type, first);
+      literals[time_place] := hypertide.time_literal(time_type, first);
       fence := hypertide.touch(root, columns, literals);
       if fence is not null then
         fences := fences || fence;
@@ -335,7 +349,7 @@ begin
       length := length * 2;
     end loop;
     perform set_chunk_time_interval(root, length, time_column);
-    literals[time_place] := hypertide.time_literal(dimension.column_type, time_first);
+    literals[time_place] := hypertide.time_literal(time_type, time_first);
     made := hypertide.touch(root, columns, literals);
     foreach fence in array fences loop
       perform _timescaledb_functions.drop_chunk(fence);

@@ -1,4 +1,15 @@
--- Chunks the publisher no longer has.
+-- Chunks the publisher no longer has, and tables a subscription is made without a copy of.
+
+-- An empty table of a root's columns in the place of a chunk. No subscription knows it, so what comes for it is passed over.
+create or replace function hypertide.keep_place(chunk_schema name, chunk_name name, root regclass, gone_at pg_lsn)
+returns void
+language plpgsql set search_path = pg_catalog as $$
+begin
+  execute format('create table if not exists %I.%I (like %s)', chunk_schema, chunk_name, root);
+  insert into hypertide.retired_chunk values (chunk_schema, chunk_name, gone_at)
+    on conflict on constraint retired_chunk_pkey do update set lsn = excluded.lsn;
+end
+$$;
 
 -- Drops chunks, and leaves an empty table of the same columns in each one's place. `lsn`: a position of the publisher's log
 -- at which they were gone.
@@ -13,9 +24,7 @@ begin
     join pg_inherits i on i.inhrelid = to_regclass(format('%I.%I', u.schema_name, u.table_name))
   loop
     perform _timescaledb_functions.drop_chunk(gone.chunk);
-    execute format('create table %I.%I (like %s)', gone.schema_name, gone.table_name, gone.root);
-    insert into hypertide.retired_chunk values (gone.schema_name, gone.table_name, lsn)
-      on conflict on constraint retired_chunk_pkey do update set lsn = excluded.lsn;
+    perform hypertide.keep_place(gone.schema_name, gone.table_name, gone.root, lsn);
   end loop;
 end
 $$;
@@ -32,6 +41,25 @@ begin
     returning r.schema_name, r.table_name
   loop
     execute format('drop table if exists %I.%I', kept.schema_name, kept.table_name);
+  end loop;
+end
+$$;
+
+-- Has PostgreSQL's own workers copy the tables of a new subscription that are not among these, in the transaction that creates it and
+-- before any worker has seen it. Whatever an earlier attempt left in them goes.
+create or replace function hypertide.leave_to_workers(subscription name, copied text[]) returns void
+language plpgsql set search_path = pg_catalog set session_replication_role = replica as $$
+declare
+  later regclass;
+begin
+  for later in
+    update pg_subscription_rel r set srsubstate = 'i', srsublsn = null
+    from pg_subscription s
+    where s.subname = subscription and r.srsubid = s.oid
+      and r.srrelid <> all (select to_regclass(name)::oid from unnest(copied) name where to_regclass(name) is not null)
+    returning r.srrelid::regclass
+  loop
+    execute format('delete from only %s', later);
   end loop;
 end
 $$;

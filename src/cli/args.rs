@@ -1,5 +1,9 @@
 //! What can be typed: verbs and their arguments.
 
+pub mod backup;
+pub mod failover;
+pub mod restore;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -35,9 +39,9 @@ pub enum Verb {
     Status(StatusArgs),
     /// Stop the cluster; its nodes and their data stay
     Down,
-    /// Restart all nodes, or one
+    /// Restart all nodes, or one node or endpoint
     Restart {
-        /// A node's name, `primary` or `replica`
+        /// A node's name, `primary`, `replica`, `endpoint-rw` or `endpoint-ro`
         node: Option<String>,
     },
     /// Show what the nodes print
@@ -70,12 +74,30 @@ pub enum Verb {
         #[command(subcommand)]
         verb: ReplicaVerb,
     },
+    /// Make a standby the primary: clients wait for a moment, nothing is lost
+    Switchover(SwitchoverArgs),
+    /// Make a standby the primary although the old one does not answer: that one is fenced first
+    Promote(PromoteArgs),
+    /// Have the agent leave a stopped primary alone, for maintenance
+    Failover {
+        /// What to do
+        #[command(subcommand)]
+        verb: failover::FailoverVerb,
+    },
     /// Look after replication
     Replication {
         /// What to do
         #[command(subcommand)]
         verb: ReplicationVerb,
     },
+    /// Backups: make, list, check, prove and remove them
+    Backup {
+        /// What to do
+        #[command(subcommand)]
+        verb: Box<backup::BackupVerb>,
+    },
+    /// Bring a backup back: into a database, a server of its own, or a new cluster
+    Restore(Box<restore::RestoreArgs>),
     /// Run the agent in the foreground
     Agent(AgentArgs),
     /// Print completions for a shell
@@ -115,7 +137,7 @@ pub struct StatusArgs {
 /// Arguments of `logs`.
 #[derive(Debug, Args)]
 pub struct LogsArgs {
-    /// A node's name, `primary`, `replica` or `agent` [default: all]
+    /// A node's name, `primary`, `replica`, `endpoint-rw`, `endpoint-ro` or `agent` [default: all]
     pub node: Option<String>,
     /// Go on as more comes
     #[arg(short, long)]
@@ -136,6 +158,22 @@ pub enum SchemaVerb {
     },
     /// Show where each migration stands
     Status,
+    /// Write the schema down as text that restores to an equal schema, hypertables included
+    Dump(DumpArgs),
+}
+
+/// Arguments of `schema dump`.
+#[derive(Debug, Args)]
+pub struct DumpArgs {
+    /// Any database instead of the cluster's: `postgres://user@host:port/database`. A password is better left to ~/.pgpass
+    #[arg(long, value_name = "URL", env = "HYPERTIDE_BACKUP_URL", hide_env_values = true)]
+    pub url: Option<String>,
+    /// Write it to `schema.sql` in this directory [default: to standard output]
+    #[arg(long, value_name = "DIR", conflicts_with = "check")]
+    pub out: Option<PathBuf>,
+    /// Compare it with `schema.sql` in this directory, and exit with 1 and a diff when it differs
+    #[arg(long, value_name = "DIR")]
+    pub check: Option<PathBuf>,
 }
 
 /// Verbs under `replica`.
@@ -151,6 +189,30 @@ pub enum ReplicaVerb {
         #[arg(long)]
         plan: bool,
     },
+}
+
+/// Arguments of `switchover`.
+#[derive(Debug, Args)]
+pub struct SwitchoverArgs {
+    /// The standby that becomes the primary [default: the best]
+    #[arg(long, value_name = "NODE")]
+    pub to: Option<String>,
+    /// Print what would be done and change nothing
+    #[arg(long)]
+    pub plan: bool,
+}
+
+/// Arguments of `promote`.
+#[derive(Debug, Args)]
+pub struct PromoteArgs {
+    /// The standby that becomes the primary
+    pub node: String,
+    /// Acknowledged writes that may be lost, in bytes of log, or `all` [default: failover.max_loss_bytes of the configuration]
+    #[arg(long, value_name = "BYTES")]
+    pub accept_data_loss: Option<String>,
+    /// Print what would be done and change nothing
+    #[arg(long)]
+    pub plan: bool,
 }
 
 /// Arguments of `replica add`.

@@ -7,7 +7,7 @@ use super::exit;
 use super::failure::Failure;
 use crate::config;
 use crate::docker::engine::Engine;
-use crate::model::cluster::{Role, Seat};
+use crate::model::cluster::Role;
 use crate::model::desired::DesiredNode;
 use crate::model::names::NodeName;
 use crate::model::observed::Observed;
@@ -26,6 +26,8 @@ pub struct Context {
     pub packs: Vec<Pack>,
     /// The configuration's text, for the agent.
     pub config_text: String,
+    /// Where it lies; what it names relative to itself counts from there.
+    pub config_dir: PathBuf,
 }
 
 impl Context {
@@ -38,7 +40,9 @@ impl Context {
         }
         let state_dir = state_dir(cli.state_dir.as_deref(), loaded.origin.as_deref());
         let engine = Engine::connect().await?;
-        Ok(Self { site: Site::new(loaded.desired, engine, reach, state_dir), packs, config_text: loaded.text })
+        let config_dir = loaded.origin.as_deref().and_then(Path::parent).unwrap_or(Path::new("")).to_owned();
+        let site = Site::new(loaded.desired, engine, reach, state_dir);
+        Ok(Self { site, packs, config_text: loaded.text, config_dir })
     }
 
     /// The same without packs, for the agent: it applies none, and a user's own are not in its container.
@@ -104,7 +108,7 @@ impl Context {
             }
         };
         let seen = observed.nodes.get(&node.name);
-        let is_primary = Some(&node.name) == primary.as_ref() || node.seat == Seat::Primary;
+        let is_primary = topology::following(&nodes, &node, primary.as_ref()).is_none();
         if is_primary || seen.is_some_and(|seen| topology::role(seen, false) == Role::Primary) {
             return Err(Failure::new(exit::REFUSED, format!("{} is the primary, not a replica", node.name))
                 .with_help("only replicas can be removed or copied afresh"));

@@ -5,20 +5,34 @@ use std::error::Error;
 use serde::Serialize;
 
 use super::exit;
+use crate::backup::catalog::FindError;
+use crate::backup::drill::DrillError;
+use crate::backup::error::{BackupError, Weight};
+use crate::backup::external::UrlError;
+use crate::backup::pipeline::PipelineError;
+use crate::backup::restore::error::RestoreError;
+use crate::backup::tools::ToolError;
+use crate::backup::verify::CheckError;
 use crate::config::ConfigError;
 use crate::docker::engine::DockerError;
 use crate::docker::image::ImageError;
 use crate::error::causes;
+use crate::execute::agent::parts::PartsError;
 use crate::execute::{Cause, ExecuteError};
 use crate::model::names::NameError;
 use crate::observe::ObserveError;
+use crate::plan::backup_source::NoSource;
 use crate::plan::hold::Hold;
+use crate::plan::restore::Refusal;
 use crate::postgres::session::PostgresError;
 use crate::postgres::setup::MigrationError;
 use crate::schema::packs::PackError;
 use crate::site::ReachError;
+use crate::store::{Fault, StoreError};
 use crate::tasks::agent::AgentError;
 use crate::tasks::converge::ConvergeError;
+use crate::tasks::promotion::PromotionError;
+use crate::tasks::switchover::SwitchoverError;
 use crate::verify::VerifyError;
 
 /// Why the program ends without success.
@@ -36,12 +50,22 @@ pub struct Failure {
     /// Reasons of a refusal, each with its own help.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub holds: Vec<Hold>,
+    /// Reasons against a restore, each with its own help.
+    #[serde(skip_serializing_if = "<[Refusal]>::is_empty")]
+    pub refusals: Box<[Refusal]>,
 }
 
 impl Failure {
     /// A failure with nothing more to say.
     pub fn new(exit: u8, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), causes: Vec::new(), help: None, holds: Vec::new() }
+        Self {
+            exit,
+            message: message.into(),
+            causes: Vec::new(),
+            help: None,
+            holds: Vec::new(),
+            refusals: Box::default(),
+        }
     }
 
     /// The same with something to do about it.
@@ -71,6 +95,12 @@ impl From<ConfigError> for Failure {
     }
 }
 
+impl From<PartsError> for Failure {
+    fn from(error: PartsError) -> Self {
+        Self::of(exit::USAGE, &error, Some(error.help()))
+    }
+}
+
 impl From<PackError> for Failure {
     fn from(error: PackError) -> Self {
         Self::of(exit::USAGE, &error, error.help())
@@ -89,12 +119,33 @@ impl From<PostgresError> for Failure {
     }
 }
 
+impl From<PromotionError> for Failure {
+    fn from(error: PromotionError) -> Self {
+        let exit = match &error {
+            PromotionError::Refused(_) => exit::REFUSED,
+            PromotionError::Switchover(error) if error.is_worth_a_retry() => exit::TRY_AGAIN,
+            PromotionError::NotFed { .. } => exit::TRY_AGAIN,
+            _ => exit::FAILED,
+        };
+        Self::of(exit, &error, error.help())
+    }
+}
+
+impl From<SwitchoverError> for Failure {
+    fn from(error: SwitchoverError) -> Self {
+        let exit = if error.is_worth_a_retry() { exit::TRY_AGAIN } else { exit::FAILED };
+        Self::of(exit, &error, error.help())
+    }
+}
+
 impl From<ReachError> for Failure {
     fn from(error: ReachError) -> Self {
         match error {
             ReachError::Docker(error) => error.into(),
             ReachError::Postgres(error) => error.into(),
             ReachError::Secrets(error) => Self::of(exit::FAILED, &error, error.help()),
+            ReachError::Pooler(error) => Self::of(exit::FAILED, &error, Some(error.help())),
+            ReachError::NoEndpoint(_) => Self::of(exit::USAGE, &error, Some("give `endpoint` two ports".into())),
             ReachError::NoSecrets => Self::of(exit::FAILED, &error, Some("run `hypertide up` first".into())),
         }
     }
@@ -148,6 +199,99 @@ impl From<ConvergeError> for Failure {
                 Self::of(exit::TRY_AGAIN, &error, Some("wait for it to finish, then try again".into()))
             }
         }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let exit = if error.fault == Fault::Unavailable { exit::TRY_AGAIN } else { exit::FAILED };
+        Self::of(exit, &error, Some(error.help()))
+    }
+}
+
+impl From<PipelineError> for Failure {
+    fn from(error: PipelineError) -> Self {
+        match error {
+            PipelineError::Store(error) => error.into(),
+            error => {
+                let exit = if error.is_about_keys() { exit::USAGE } else { exit::FAILED };
+                Self::of(exit, &error, error.help())
+            }
+        }
+    }
+}
+
+impl From<ToolError> for Failure {
+    fn from(error: ToolError) -> Self {
+        Self::of(exit::FAILED, &error, error.help())
+    }
+}
+
+impl From<RestoreError> for Failure {
+    fn from(error: RestoreError) -> Self {
+        match error {
+            RestoreError::Store(error) => error.into(),
+            RestoreError::Pipeline(error) => error.into(),
+            RestoreError::Docker(error) => error.into(),
+            error => {
+                let exit = if error.is_worth_a_retry() { exit::TRY_AGAIN } else { exit::FAILED };
+                Self::of(exit, &error, error.help())
+            }
+        }
+    }
+}
+
+impl From<DrillError> for Failure {
+    fn from(error: DrillError) -> Self {
+        match error {
+            DrillError::Restore(error) => error.into(),
+            DrillError::Store(error) => error.into(),
+            error @ DrillError::Refused(_) => Self::of(exit::REFUSED, &error, error.help()),
+        }
+    }
+}
+
+impl From<CheckError> for Failure {
+    fn from(error: CheckError) -> Self {
+        match error {
+            CheckError::Store(error) => error.into(),
+            error @ CheckError::Name(_) => Self::of(exit::FAILED, &error, None),
+        }
+    }
+}
+
+impl From<FindError> for Failure {
+    fn from(error: FindError) -> Self {
+        Self::of(exit::USAGE, &error, Some(error.help()))
+    }
+}
+
+impl From<BackupError> for Failure {
+    fn from(error: BackupError) -> Self {
+        let exit = match error.weight() {
+            _ if matches!(&error, BackupError::Pipeline(error) if error.is_about_keys()) => exit::USAGE,
+            Weight::Retry => exit::TRY_AGAIN,
+            Weight::Refused => exit::REFUSED,
+            Weight::Failed => exit::FAILED,
+        };
+        Self::of(exit, &error, error.help())
+    }
+}
+
+impl From<NoSource> for Failure {
+    fn from(error: NoSource) -> Self {
+        let exit = match error {
+            NoSource::Unknown(_) => exit::USAGE,
+            NoSource::Unfit(..) => exit::REFUSED,
+            NoSource::NoPrimary => exit::TRY_AGAIN,
+        };
+        Self::of(exit, &error, Some(error.help()))
+    }
+}
+
+impl From<UrlError> for Failure {
+    fn from(error: UrlError) -> Self {
+        Self::of(exit::USAGE, &error, Some(error.help()))
     }
 }
 

@@ -7,6 +7,7 @@ use super::args::{Cli, LogsArgs};
 use super::context::Context;
 use super::failure::Failure;
 use super::{exit, render};
+use crate::model::endpoint::Access;
 use crate::site::Reach;
 
 /// Runs the verb.
@@ -16,6 +17,9 @@ pub async fn run(cli: &Cli, args: &LogsArgs) -> Result<u8, Failure> {
     let cluster = &context.site.desired.cluster;
     let containers: Vec<(String, String)> = match args.node.as_deref() {
         Some("agent") => vec![("agent".to_owned(), cluster.agent())],
+        Some(typed) if Access::from_name(typed).is_some() => {
+            Access::from_name(typed).map(|access| (typed.to_owned(), cluster.endpoint(access))).into_iter().collect()
+        }
         Some(typed) => {
             let node = context.find(typed, &observed)?;
             vec![(node.name.to_string(), cluster.container(&node.name))]
@@ -28,7 +32,9 @@ pub async fn run(cli: &Cli, args: &LogsArgs) -> Result<u8, Failure> {
                 .filter(|node| exists(&node.name))
                 .map(|node| (node.name.to_string(), cluster.container(&node.name)));
             let of_agent = observed.agent.present().map(|_| ("agent".to_owned(), cluster.agent()));
-            of_nodes.chain(of_agent).collect()
+            let of_endpoints = observed.endpoints.iter().filter(|(_, seen)| seen.container.is_present());
+            let of_endpoints = of_endpoints.map(|(access, _)| (access.name().to_owned(), cluster.endpoint(*access)));
+            of_nodes.chain(of_endpoints).chain(of_agent).collect()
         }
     };
     if cli.json && args.follow {

@@ -83,7 +83,7 @@ impl Progress {
             }
             (Event::Done(step), None) if !self.is_silent => render::note(format!("  done: {step}")),
             (Event::Progress(text), None) => tracing::info!("{text}"),
-            (Event::Began(_) | Event::Done(_), None) => {}
+            (Event::Began(_) | Event::Done(_), None) | (Event::Overtaken(_), _) => {}
         }
     }
 

@@ -1,5 +1,7 @@
 //! How things look: JSON on stdout, text for people.
 
+mod backups;
+pub mod failover;
 mod outside;
 
 use std::io::{IsTerminal, Write};
@@ -10,7 +12,7 @@ use super::failure::Failure;
 use crate::model::cluster::{Health, Role};
 use crate::plan::hold::Hold;
 use crate::plan::step::Plan;
-use crate::status::{NodeStatus, Status};
+use crate::status::{Endpoint, NodeStatus, Status};
 
 /// One JSON document on stdout.
 pub fn json<T: Serialize>(value: &T) {
@@ -87,9 +89,21 @@ pub fn status_text(status: &Status) -> String {
         "NODE", "ROLE", "STATE", "ADDRESS", "MODE", "LAG BYTES", "LAG S", "CHUNKS"
     ));
     lines.extend(status.nodes.iter().map(node_line));
+    lines.extend(endpoint_line(status));
+    lines.extend(failover::text(status));
     lines.extend(outside::text(status));
+    lines.extend(backups::text(status));
     lines.extend(holds_text(&status.holds));
     lines.join("\n")
+}
+
+/// Where clients connect, where those are not the nodes themselves.
+fn endpoint_line(status: &Status) -> Option<String> {
+    let Endpoint { read_write, read_only } = &status.endpoint;
+    let is_node = |address: &String| status.nodes.iter().any(|node| node.address == *address);
+    let is_direct = [read_write, read_only].into_iter().all(|address| address.as_ref().is_none_or(is_node));
+    let word = |address: &Option<String>| address.clone().unwrap_or_else(|| "down".to_owned());
+    (!is_direct).then(|| format!("endpoint       read-write {}   read-only {}", word(read_write), word(read_only)))
 }
 
 fn node_line(node: &NodeStatus) -> String {

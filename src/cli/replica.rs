@@ -50,7 +50,8 @@ pub async fn add(cli: &Cli, args: &ReplicaAddArgs) -> Result<u8, Failure> {
         return Err(Failure::new(exit::USAGE, format!("port {port} belongs to the agent"))
             .with_help("choose another with --port"));
     }
-    let node = DesiredNode { name: name.clone(), seat: Seat::Replica(mode), port };
+    let priority = configured.map_or(DesiredNode::PRIORITY, |node| node.priority);
+    let node = DesiredNode { name: name.clone(), seat: Seat::Replica(mode), port, priority };
     match context.site.desired.nodes.iter_mut().find(|known| known.name == name) {
         Some(known) => *known = node,
         None => context.site.desired.nodes.push(node),

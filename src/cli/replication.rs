@@ -7,7 +7,7 @@ use super::context::Context;
 use super::failure::Failure;
 use super::progress::{execute_shown, shown};
 use super::{exit, render, status};
-use crate::plan::removal;
+use crate::plan::{removal, topology};
 use crate::site::Reach;
 use crate::tasks::converge::{Goal, converge};
 
@@ -44,7 +44,10 @@ pub async fn resync(cli: &Cli, typed: Option<&str>, is_plan_only: bool) -> Resul
         return Err(Failure::new(exit::REFUSED, "the primary does not answer, so there is nothing to copy from")
             .with_help("bring the primary back first; the replica was not touched"));
     };
-    let plan = removal::resync(&node, &primary, &observed);
+    let Some(mode) = topology::following(&nodes, &node, Some(&primary)) else {
+        return Err(Failure::new(exit::REFUSED, format!("{} does not follow {primary}", node.name)));
+    };
+    let plan = removal::resync(&node.name, mode, &primary, &observed);
     if plan.is_empty() {
         return Err(Failure::new(exit::FAILED, format!("{} does not answer, so it cannot be emptied", node.name))
             .with_help("start it with `hypertide up`, or `hypertide replica remove` it and let `up` make it anew"));

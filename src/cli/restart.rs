@@ -1,4 +1,4 @@
-//! `restart [NODE]`: stop cleanly, start, wait until it answers.
+//! `restart [NODE]`: stop cleanly, start, wait until it answers. An endpoint is restarted by its own name only.
 
 use std::time::Duration;
 
@@ -7,6 +7,8 @@ use super::context::Context;
 use super::failure::Failure;
 use super::progress::{execute_shown, shown};
 use super::{exit, render};
+use crate::model::endpoint::Access;
+use crate::plan::endpoint::step::EndpointStep;
 use crate::plan::provision;
 use crate::plan::step::{Plan, Step};
 use crate::site::Reach;
@@ -20,7 +22,10 @@ pub async fn run(cli: &Cli, node: Option<&str>) -> Result<u8, Failure> {
     let context = Context::open(cli, Reach::Published).await?;
     let observed = context.observe().await?;
     let (nodes, primary) = context.nodes(&observed);
-    let chosen = if let Some(typed) = node {
+    let endpoint = node.and_then(Access::from_name);
+    let chosen = if endpoint.is_some() {
+        Vec::new()
+    } else if let Some(typed) = node {
         vec![context.find(typed, &observed)?]
     } else {
         // Replicas first: a primary that comes back finds them listening.
@@ -30,6 +35,13 @@ pub async fn run(cli: &Cli, node: Option<&str>) -> Result<u8, Failure> {
     };
     let exists = |name| observed.nodes.get(name).is_some_and(|seen| seen.container.is_present());
     let mut plan = Plan::default();
+    if let Some(access) = endpoint
+        && observed.endpoints.get(&access).is_some_and(|seen| seen.container.is_present())
+    {
+        // It comes back leading where it did.
+        let steps = [EndpointStep::Stop, EndpointStep::Start { to: None }];
+        plan.then(steps.map(|step| Step::Endpoint { access, step }).into());
+    }
     for node in chosen.iter().filter(|node| exists(&node.name)) {
         let mut lane = vec![Step::StopNode { node: node.name.clone() }];
         lane.extend(provision::start(&node.name));

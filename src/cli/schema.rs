@@ -13,7 +13,7 @@ use crate::model::observed::Observed;
 use crate::model::pack::MigrationId;
 use crate::plan::migrations::{self, Ground, State};
 use crate::plan::step::{Plan, Stage, Step};
-use crate::plan::{self, Wanted};
+use crate::plan::{self, Wanted, topology};
 use crate::site::Reach;
 use crate::tasks::converge::execute_once;
 
@@ -95,7 +95,7 @@ fn only_migrations(plan: Plan) -> Plan {
             .filter(|lane: &Vec<Step>| !lane.is_empty())
             .collect(),
     });
-    Plan { stages: stages.filter(|stage| !stage.lanes.is_empty()).collect(), holds: Vec::new() }
+    Plan { stages: stages.filter(|stage| !stage.lanes.is_empty()).collect(), ..Plan::default() }
 }
 
 /// Runs `schema status`.
@@ -106,7 +106,7 @@ pub async fn status(cli: &Cli) -> Result<u8, Failure> {
     let has_logical_replica = nodes.iter().any(|node| node.seat == Seat::Replica(Mode::Logical));
     let mut lines = Vec::new();
     for node in &nodes {
-        let is_standby = node.seat == Seat::Replica(Mode::Physical) && Some(&node.name) != primary.as_ref();
+        let is_standby = topology::following(&nodes, node, primary.as_ref()) == Some(Mode::Physical);
         let database = observed
             .nodes
             .get(&node.name)

@@ -8,8 +8,9 @@ use super::failure::Failure;
 use super::progress::shown;
 use super::{exit, render, status};
 use crate::execute::AgentParts;
-use crate::execute::agent::{own_binary, spec_digest};
+use crate::execute::agent::own_binary;
 use crate::plan;
+use crate::plan::agent_needs::agent_needs;
 use crate::secrets;
 use crate::site::Reach;
 use crate::tasks::converge::{Goal, Outcome, converge};
@@ -17,7 +18,7 @@ use crate::tasks::converge::{Goal, Outcome, converge};
 /// Runs the verb.
 pub async fn run(cli: &Cli, args: &UpArgs) -> Result<u8, Failure> {
     let context = Context::open(cli, Reach::Published).await?;
-    let parts = AgentParts { config: context.config_text.clone() };
+    let parts = if args.no_agent { AgentParts::default() } else { agent_parts(&context)? };
     let digest = if args.no_agent { None } else { Some(agent_digest(&parts)?) };
     let goal = Goal {
         packs: &context.packs,
@@ -41,10 +42,16 @@ pub async fn run(cli: &Cli, args: &UpArgs) -> Result<u8, Failure> {
     Ok(status::converged_exit(&outcome))
 }
 
+/// What the agent is to be made of.
+fn agent_parts(context: &Context) -> Result<AgentParts, Failure> {
+    let needs = agent_needs(&context.site.desired.backups);
+    Ok(AgentParts::gather(&context.config_text, &context.config_dir, &needs, |name| std::env::var_os(name))?)
+}
+
 /// The digest that tells whether the agent's container is this binary with this configuration.
-pub fn agent_digest(parts: &AgentParts) -> Result<String, Failure> {
+fn agent_digest(parts: &AgentParts) -> Result<String, Failure> {
     let binary = own_binary().map_err(|error| Failure::new(exit::FAILED, error.to_string()))?;
-    Ok(spec_digest(&binary, &parts.config))
+    Ok(parts.digest(&binary))
 }
 
 fn report(cli: &Cli, context: &Context, outcome: &Outcome, took: Duration) {

@@ -1,4 +1,4 @@
-//! Small formats inside values: schedules, ages, store addresses, labels.
+//! Small formats inside values: ages, pauses, labels.
 //!
 //! Each function accepts a text or says in one line what it expected. None of them interprets further than needed to
 //! refuse a mistake early; meaning belongs to the feature that acts on the value.
@@ -15,11 +15,16 @@ const UNITS: [(&str, &[&str]); 5] = [
     ("year", &["y", "year", "years"]),
 ];
 
-/// Units of a pause in seconds, each with its spellings.
-const PAUSE_UNITS: [(&str, u64, &[&str]); 3] = [
+/// A unit of time: its name, its seconds, its spellings.
+type SpanUnit = (&'static str, u64, &'static [&'static str]);
+
+/// Units of a time that passes, from the smallest.
+const SPAN_UNITS: [SpanUnit; 5] = [
+    ("second", 1, &["s", "sec", "second", "seconds"]),
     ("minute", 60, &["m", "min", "minute", "minutes"]),
     ("hour", 3600, &["h", "hour", "hours"]),
-    ("day", 86400, &["d", "day", "days"]),
+    ("day", 86_400, &["d", "day", "days"]),
+    ("week", 604_800, &["w", "week", "weeks"]),
 ];
 
 /// A shorter pause is none, and a longer one is a slip of the finger.
@@ -27,15 +32,6 @@ const PAUSES: RangeInclusive<Duration> = Duration::from_mins(1)..=Duration::from
 
 /// Longest label: it becomes part of file and object names.
 const LONGEST_LABEL: usize = 30;
-
-/// Five fields of a cron schedule, whatever is in them.
-pub fn schedule(text: &str) -> Result<(), String> {
-    if text.split_whitespace().count() == 5 {
-        Ok(())
-    } else {
-        Err(format!("`{text}` is no schedule: five fields (minute hour day month weekday) such as `0 2 * * *`"))
-    }
-}
 
 /// An age such as `90d`, `30 days` or `2y`; never zero, or retention would drop everything.
 pub fn age(text: &str) -> Result<(), String> {
@@ -59,31 +55,38 @@ pub fn age(text: &str) -> Result<(), String> {
 
 /// A pause between two runs such as `30m` or `1 hour`; at least a minute and at most a month of 30 days.
 pub fn pause(text: &str) -> Result<Duration, String> {
+    measured(text, &SPAN_UNITS[1..4], &PAUSES)
+}
+
+/// A time such as `90s`, `30m` or `2 weeks`, within a range.
+pub fn span(text: &str, range: &RangeInclusive<Duration>) -> Result<Duration, String> {
+    measured(text, &SPAN_UNITS, range)
+}
+
+fn measured(text: &str, units: &[SpanUnit], range: &RangeInclusive<Duration>) -> Result<Duration, String> {
     let trimmed = text.trim();
     let digits = trimmed.len() - trimmed.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, unit) = trimmed.split_at(digits);
     let unit = unit.trim_start().to_lowercase();
-    let secs =
-        PAUSE_UNITS.iter().find(|(_, _, spellings)| spellings.contains(&unit.as_str())).map(|(_, secs, _)| *secs);
+    let secs = units.iter().find(|(_, _, spellings)| spellings.contains(&unit.as_str())).map(|(_, secs, _)| *secs);
     let (Some(number), Some(secs)) = (number.parse::<u64>().ok(), secs) else {
-        let units: Vec<_> = PAUSE_UNITS.iter().map(|(name, ..)| *name).collect();
+        let units: Vec<_> = units.iter().map(|(name, ..)| *name).collect();
         let units = units.join(", ");
+        let text = text.escape_debug();
         return Err(format!("`{text}` is no time: a whole number and a unit ({units}) such as `30m` or `1 hour`"));
     };
     Some(Duration::from_secs(number.saturating_mul(secs)))
-        .filter(|pause| PAUSES.contains(pause))
-        .ok_or_else(|| format!("`{text}` is out of range (1 minute to 30 days)"))
+        .filter(|time| range.contains(time))
+        .ok_or_else(|| format!("`{text}` is out of range ({} to {})", in_words(*range.start()), in_words(*range.end())))
 }
 
-/// Where backups go: an absolute directory or a bucket.
-pub fn store(text: &str) -> Result<(), String> {
-    let is_directory = text.strip_prefix("file://").is_some_and(|path| path.starts_with('/'));
-    let is_bucket = text.strip_prefix("s3://").is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'));
-    if is_directory || is_bucket {
-        Ok(())
-    } else {
-        Err(format!("`{text}` is no store: `file:///an/absolute/directory` or `s3://bucket/prefix`"))
-    }
+/// A duration in the largest unit that it is a whole number of.
+fn in_words(time: Duration) -> String {
+    let secs = time.as_secs();
+    let fits = |unit: &&SpanUnit| secs >= unit.1 && secs.is_multiple_of(unit.1) && unit.0 != "week";
+    let (name, unit, _) = SPAN_UNITS.iter().rev().find(fits).unwrap_or(&SPAN_UNITS[0]);
+    let count = secs / unit;
+    format!("{count} {name}{}", if count == 1 { "" } else { "s" })
 }
 
 /// A name of a job: it becomes part of file names, object keys and metric labels.
@@ -128,20 +131,15 @@ mod tests {
     }
 
     #[test]
-    fn a_schedule_has_five_fields() {
-        assert!(schedule("*/5  0-6 * * mon,fri").is_ok());
-        for bad in ["", "@daily", "0 2 * *", "0 0 2 * * *"] {
-            assert!(schedule(bad).is_err(), "{bad}");
+    fn a_time_may_be_told_in_seconds_and_weeks_as_well() {
+        let most = Duration::from_hours(14 * 24);
+        for (good, secs) in [("0s", 0), ("90 sec", 90), ("2w", 14 * 86_400), ("1 Hour", 3600)] {
+            assert_eq!(span(good, &(Duration::ZERO..=most)), Ok(Duration::from_secs(secs)), "{good}");
         }
-    }
-
-    #[test]
-    fn a_store_is_an_absolute_directory_or_a_bucket() {
-        for good in ["file:///var/backups", "s3://bucket", "s3://bucket/a/b"] {
-            assert!(store(good).is_ok(), "{good}");
-        }
-        for bad in ["", "/var/backups", "file://relative", "s3://", "s3:///x", "gs://bucket"] {
-            assert!(store(bad).is_err(), "{bad}");
+        let range = Duration::from_secs(90)..=Duration::from_hours(24);
+        assert_eq!(span("1m", &range), Err("`1m` is out of range (90 seconds to 1 day)".to_owned()));
+        for bad in ["", "s", "5", "1.5h", "-1h", "1 fortnight"] {
+            assert!(span(bad, &range).is_err(), "{bad}");
         }
     }
 

@@ -13,7 +13,7 @@ use crate::model::desired::{DesiredNode, Setting};
 /// without a restart.
 const ROOMY: u32 = 10;
 
-/// Tables copied at a time per subscription: every chunk is a table, and 2 (the default) copy some 18 of them a second.
+/// Tables that PostgreSQL copies at a time per subscription, after the first copy: 2 (the default) copy some 18 chunks a second.
 const COPIES_AT_ONCE: u32 = 4;
 
 /// TimescaleDB's own workers: one scheduler per database and one worker per running job.
@@ -22,8 +22,11 @@ const TIMESCALEDB_WORKERS: u32 = 8;
 /// PostgreSQL's default for `max_parallel_workers`.
 const PARALLEL_WORKERS: u32 = 8;
 
-/// A base backup streams files and WAL through two senders.
+/// A base backup and the archive of the log stream through a sender each.
 const BACKUP_SENDERS: u32 = 2;
+
+/// The archive of the log keeps a slot, and a base backup another while it runs.
+const BACKUP_SLOTS: u32 = 2;
 
 /// Why a setting of the user's own has its value.
 const OWN: &str = "set in the configuration";
@@ -69,7 +72,7 @@ struct Row(
 );
 
 #[rustfmt::skip]
-const ROWS: [Row; 21] = [
+const ROWS: [Row; 23] = [
     Row("max_connections", "100", "200", "clients, agent and table copies; more belong behind the endpoint"),
     Row("shared_buffers", "256MB", "512MB", "about a quarter of the memory meant for the database"),
     Row("effective_cache_size", "1GB", "2GB", "what the operating system caches too, so that the planner trusts indexes"),
@@ -81,7 +84,11 @@ const ROWS: [Row; 21] = [
     Row("wal_level", "logical", "logical", "logical replicas decode the log, and every node may become the primary"),
     Row("wal_retrieve_retry_interval", "200ms", "200ms",
         "workers of a subscription restart after this; with the default of 5s a new chunk's copy waits that long"),
+    Row("wal_receiver_timeout", "15s", "15s",
+        "a replica whose primary was cut off notices; the agent's heartbeat has something sent each second"),
     Row("max_slot_wal_keep_size", "4GB", "16GB", "the slot of a replica that never returns must not fill the disk"),
+    Row("summarize_wal", "on", "on",
+        "an incremental base backup needs to know which blocks changed; costs a process that reads the log once"),
     Row("hot_standby_feedback", "on", "on", "long queries on a standby are not cancelled, and its slots stay usable"),
     Row("sync_replication_slots", "on", "on", "a standby keeps the subscribers' slots too, so they survive its promotion"),
     Row("max_locks_per_transaction", "256", "256", "one statement may lock every chunk of a hypertable"),
@@ -130,9 +137,13 @@ pub fn floors(demand: Demand, own: &BTreeMap<String, String>) -> Vec<Floor> {
         Floor {
             name: "max_wal_senders",
             least: slots.saturating_add(BACKUP_SENDERS),
-            why: format!("{replicas}; {BACKUP_SENDERS} for a base backup"),
+            why: format!("{replicas}; {BACKUP_SENDERS} for a base backup and the archive of the log"),
         },
-        Floor { name: "max_replication_slots", least: slots, why: replicas },
+        Floor {
+            name: "max_replication_slots",
+            least: slots.saturating_add(BACKUP_SLOTS),
+            why: format!("{replicas}; {BACKUP_SLOTS} for a base backup and the archive of the log"),
+        },
         Floor {
             name: "max_logical_replication_workers",
             least: logical_workers,
@@ -166,7 +177,7 @@ pub fn settings(preset: Preset, demand: Demand, own: &BTreeMap<String, String>) 
     set(
         "max_sync_workers_per_subscription",
         COPIES_AT_ONCE.to_string(),
-        "every chunk is a table of its own to copy; the default of 2 makes a first copy slow",
+        "tables that come after the first copy, many chunks at once among them, are copied so many at a time",
     );
     set(
         "timescaledb.max_background_workers",
@@ -240,7 +251,7 @@ mod tests {
         let demand = Demand { logical: 3, physical: 2 };
         let shown = shown(Preset::Laptop, demand, &[]);
         assert_eq!(value(&shown, "max_wal_senders"), "19");
-        assert_eq!(value(&shown, "max_replication_slots"), "17");
+        assert_eq!(value(&shown, "max_replication_slots"), "19");
         assert_eq!(value(&shown, "max_logical_replication_workers"), "10");
     }
 

@@ -3,6 +3,8 @@
 //! In goes the tree of the whole file, out comes a [`Desired`] or all problems. It never stops at the first mistake: a
 //! wrong value is replaced by its default so that the rest can be checked, and the result is then thrown away.
 
+mod backups;
+mod failover;
 mod later;
 mod metrics;
 mod nodes;
@@ -20,7 +22,7 @@ use super::presets::Demand;
 use super::problem::{Problem, Problems};
 use super::raw::Node;
 use super::read::{Entry, Fields};
-use crate::model::desired::{Desired, ImageChoice, PackRef};
+use crate::model::desired::{Desired, ImageChoice, PackRef, Synchronous};
 use crate::model::names::{ClusterName, Ident};
 
 const KEYS: [&str; 16] = [
@@ -60,18 +62,22 @@ pub fn desired(root: &Spanned<Node>, base_dir: &Path) -> Result<Desired, Vec<Pro
     };
 
     let replication = replication::resolve(&file, problems);
-    let (nodes, mut ports) = nodes::resolve(&file, replication.mode, problems);
+    let nodes::Resolved { nodes, mut ports, priorities } = nodes::resolve(&file, replication.mode, problems);
     let settings = settings::resolve(file.get("preset"), Demand::of(&nodes), problems);
+    let (endpoint, endpoint_ports) = failover::endpoint(&file, problems);
+    ports.extend(endpoint_ports);
+    let failover = failover::failover(&file, problems);
     let later = later::check(&file, problems);
-    ports.extend(later.ports);
     let (metrics, metrics_port) = metrics::resolve(&file, problems);
     ports.extend(metrics_port);
     refuse_twice(&ports, problems);
 
-    let mut not_acted_on = later.not_acted_on;
-    if replication.is_synchronous {
-        not_acted_on.push("replication.synchronous".to_owned());
-    }
+    let waiting = [
+        ("failover", file.get("failover").is_some()),
+        ("replication.synchronous", replication.synchronous != Synchronous::Off),
+    ];
+    let waiting = waiting.into_iter().filter(|(_, is_given)| *is_given).map(|(key, _)| key.to_owned());
+    let not_acted_on = waiting.chain(later).chain(priorities).collect();
     let desired = Desired {
         cluster: cluster(&file, problems),
         database: database(&file, problems),
@@ -84,7 +90,11 @@ pub fn desired(root: &Spanned<Node>, base_dir: &Path) -> Result<Desired, Vec<Pro
         publication: replication.publication,
         verify: replication.verify,
         packs: packs(&file, base_dir, problems),
+        synchronous: replication.synchronous,
+        failover,
+        endpoint,
         metrics,
+        backups: backups::resolve(&file, base_dir, problems),
         not_acted_on,
     };
     found.or(desired)

@@ -1,5 +1,6 @@
 //! Whole files: defaults, the documented example, and what no text may do.
 
+mod backups;
 mod mistakes;
 
 use std::path::{Path, PathBuf};
@@ -8,7 +9,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::cluster::{Mode, Seat};
-use crate::model::desired::{DesiredNode, ImageChoice, PackRef};
+use crate::model::desired::{DesiredNode, Endpoint, Failover, ImageChoice, PackRef, Prefer, Synchronous};
+use crate::model::endpoint::Pooling;
 use crate::model::names::{Ident, TableName};
 use crate::model::outside::{Operation, Outside, Reclaim};
 
@@ -66,13 +68,19 @@ fn an_empty_file_is_all_defaults() {
 #[test]
 fn the_documented_example_is_valid_and_says_what_is_not_acted_on() {
     let desired = good(&EXAMPLE.concat());
-    let expected = ["endpoint", "backups", "failover", "retention", "jobs"];
+    let expected = ["failover", "retention", "jobs"];
     assert_eq!(desired.not_acted_on, expected);
     let mut as_by_default = desired;
+    assert_eq!(
+        as_by_default.endpoint,
+        Endpoint::Ports { read_write: 5432, read_only: 5433, pooling: Pooling::Transaction }
+    );
+    as_by_default.endpoint = Endpoint::Direct;
     as_by_default.not_acted_on.clear();
     as_by_default.publication.schemas = None;
     assert!(!as_by_default.outside.is_empty());
     as_by_default.outside = Outside::default();
+    assert_eq!(std::mem::take(&mut as_by_default.backups).len(), 1);
     assert_eq!(as_by_default, good(""));
 }
 
@@ -143,6 +151,32 @@ fn replicas_are_compared_every_hour_unless_the_file_says_otherwise() {
 }
 
 #[test]
+fn what_may_be_done_when_the_primary_fails_is_taken_with_its_defaults() {
+    let by_default = Failover { automatic: true, prefer: Prefer::Auto, max_loss_bytes: 0 };
+    assert_eq!(good("").failover, by_default);
+    assert_eq!(good("failover: {}").failover, by_default);
+    let desired =
+        good("failover: {automatic: off, prefer: promote, max_loss_bytes: 1000}\nreplication: {synchronous: on}");
+    assert_eq!(desired.failover, Failover { automatic: false, prefer: Prefer::Promote, max_loss_bytes: 1_000 });
+    assert_eq!(desired.synchronous, Synchronous::On);
+    assert_eq!(desired.not_acted_on, ["failover", "replication.synchronous"]);
+    assert_eq!(good("replication: {synchronous: quorum}").synchronous, Synchronous::Quorum);
+    assert_eq!(good("replication: {synchronous: off}").synchronous, Synchronous::Off);
+    assert_eq!(good("endpoint: direct").endpoint, Endpoint::Direct);
+    let ports = |pooling| Endpoint::Ports { read_write: 6000, read_only: 5433, pooling };
+    assert_eq!(good("endpoint: {read_write: 6000}").endpoint, ports(Pooling::Transaction));
+    assert_eq!(good("endpoint: {read_write: 6000, pooling: session}").endpoint, ports(Pooling::Session));
+}
+
+#[test]
+fn replicas_have_a_priority_each() {
+    let desired = good("nodes: {replicas: [{priority: 0}, {}, {priority: 200}]}");
+    let priorities: Vec<u16> = desired.nodes.iter().map(|node| node.priority).collect();
+    assert_eq!(priorities, [100, 0, 100, 200]);
+    assert_eq!(desired.not_acted_on, ["nodes.replicas[0].priority", "nodes.replicas[2].priority"]);
+}
+
+#[test]
 fn what_is_declared_towards_the_outside_is_taken_with_its_defaults() {
     let outside = good(&EXAMPLE.concat()).outside;
     let [publication] = outside.publications.as_slice() else { panic!("{outside:?}") };
@@ -170,7 +204,7 @@ proptest! {
     fn never_panics_on_text_that_looks_like_a_configuration(
         parts in prop::collection::vec(
             prop::sample::select(vec![
-                "nodes", "replicas", "port", "preset", "base", "packs", "backups", "keep", "endpoint", "metrics",
+                "nodes", "replicas", "port", "preset", "base", "packs", "backups", "keep", "store", "schedule", "encrypt", "on_failure", "endpoint", "metrics",
                 "listen", "schemas", "publication", "publications", "tables", "table", "where", "subscriptions", "from", ": ", ":", "\n", "\n  ", "\n    ", "- ", "{", "}", "[", "]", ", ",
                 "&a ", "*a", "<<: ", "5434", "-1", "1e999", "99999999999999999999999", "off", "~", "\"", "'", "|\n  ",
                 "!!binary ", "ä", "\0", "# ", "---\n",

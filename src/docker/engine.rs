@@ -6,10 +6,11 @@ use std::collections::HashMap;
 
 use bollard::Docker;
 use bollard::errors::Error as Bollard;
-use bollard::models::{ContainerCreateBody, NetworkCreateRequest, VolumeCreateRequest};
+use bollard::models::{ContainerCreateBody, NetworkConnectRequest, NetworkCreateRequest, VolumeCreateRequest};
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder, RemoveVolumeOptions,
-    StopContainerOptionsBuilder, WaitContainerOptions,
+    CreateContainerOptionsBuilder, KillContainerOptionsBuilder, ListContainersOptionsBuilder, LogsOptionsBuilder,
+    RemoveContainerOptionsBuilder, RemoveVolumeOptions, StopContainerOptionsBuilder, WaitContainerOptions,
+    WaitContainerOptionsBuilder,
 };
 use futures_util::{Stream, StreamExt, TryStreamExt};
 
@@ -141,6 +142,14 @@ impl Engine {
         }
     }
 
+    /// The content address of the image that a container was made from.
+    pub async fn container_image(&self, name: &str) -> Result<String, DockerError> {
+        let doing = format!("inspect the container {name}");
+        let seen = self.docker.inspect_container(name, None).await;
+        let seen = seen.map_err(|error| DockerError::from_bollard(doing.clone(), error))?;
+        seen.image.ok_or_else(|| DockerError::Unexpected { doing, because: "it has no image".into() })
+    }
+
     /// Creates the network unless it exists.
     pub async fn create_network(&self, name: &str, labels: HashMap<String, String>) -> Result<(), DockerError> {
         let request = NetworkCreateRequest { name: name.to_owned(), labels: Some(labels), ..Default::default() };
@@ -194,11 +203,39 @@ impl Engine {
         Ok(state.running == Some(true) && state.restarting != Some(true))
     }
 
+    /// The list of containers that run has it: what [`Self::look`] goes by, a moment behind what happens.
+    pub async fn is_listed_as_running(&self, name: &str) -> Result<bool, DockerError> {
+        let filters = HashMap::from([("name", vec![format!("^/{name}$")]), ("status", vec!["running".to_owned()])]);
+        let options = ListContainersOptionsBuilder::default().filters(&filters).build();
+        let listed = self.docker.list_containers(Some(options)).await;
+        Ok(!listed.map_err(|error| DockerError::from_bollard(format!("look for {name}"), error))?.is_empty())
+    }
+
     /// Stops a container as its own stop signal and timeout say, so that PostgreSQL can write its checkpoint.
     pub async fn stop_container(&self, name: &str, patience_secs: i32) -> Result<(), DockerError> {
         let options = StopContainerOptionsBuilder::default().t(patience_secs).build();
         let stopped = self.docker.stop_container(name, Some(options)).await;
         already_done(stopped, format!("stop the container {name}"), &[304, 404])
+    }
+
+    /// Ends a container's processes at once, frozen ones too, and waits until they have ended. One that does not run, or is not
+    /// there, is fine.
+    pub async fn kill_container(&self, name: &str) -> Result<(), DockerError> {
+        let doing = format!("kill the container {name}");
+        let options = KillContainerOptionsBuilder::default().signal("SIGKILL").build();
+        already_done(self.docker.kill_container(name, Some(options)).await, doing.clone(), &[404, 409])?;
+        match self.docker.wait_container(name, None::<WaitContainerOptions>).next().await {
+            None | Some(Ok(_) | Err(Bollard::DockerContainerWaitError { .. })) => Ok(()),
+            Some(Err(error)) => already_done(Err(error), doing, &[404]),
+        }
+    }
+
+    /// Attaches a container to a network, running or not.
+    pub async fn connect_to_network(&self, name: &str, network: &str) -> Result<(), DockerError> {
+        let request = NetworkConnectRequest { container: name.to_owned(), ..Default::default() };
+        let attached = self.docker.connect_network(network, request).await;
+        // What is attached already is forbidden to be attached.
+        already_done(attached, format!("attach {name} to the network {network}"), &[403])
     }
 
     /// Removes a container, running or not. Every volume stays, anonymous ones too: an image that keeps its data where
@@ -209,7 +246,20 @@ impl Engine {
 
     /// Removes a container that holds nothing worth keeping, with its anonymous volumes.
     pub async fn discard_container(&self, name: &str) -> Result<(), DockerError> {
-        self.remove(name, true).await
+        match self.remove(name, true).await {
+            Err(error) if error.status() == Some(409) => self.wait_removed(name).await,
+            removed => removed,
+        }
+    }
+
+    /// Waits until a container is gone whose removal somebody else has begun.
+    async fn wait_removed(&self, name: &str) -> Result<(), DockerError> {
+        let options = WaitContainerOptionsBuilder::default().condition("removed").build();
+        match self.docker.wait_container(name, Some(options)).next().await {
+            // Whatever it ended with.
+            None | Some(Ok(_) | Err(Bollard::DockerContainerWaitError { .. })) => Ok(()),
+            Some(Err(error)) => already_done(Err(error), format!("see the container {name} removed"), &[404]),
+        }
     }
 
     async fn remove(&self, name: &str, with_anonymous_volumes: bool) -> Result<(), DockerError> {

@@ -18,7 +18,7 @@ mod tail;
 pub use build::{BUNDLED, bundled_reference};
 pub use error::ImageError;
 pub(crate) use error::is_not_found;
-pub use facts::{facts, postgres_uid};
+pub use facts::{facts, postgres_uid, with_postgres};
 pub use tail::Tail;
 
 /// The public image: TimescaleDB with the community features, one version for everybody.

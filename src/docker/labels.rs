@@ -21,12 +21,26 @@ pub const POSTGRES: &str = "hypertide.postgres";
 /// TimescaleDB's version a volume was initialised with.
 pub const TIMESCALEDB: &str = "hypertide.timescaledb";
 
+/// On containers that end when the process that made them does; what of them has ended is nobody's any more.
+pub const LEASH: &str = "hypertide.leash";
+
+/// What a restored server is called.
+pub const RESTORED: &str = "hypertide.restored";
+/// The backup it was restored from.
+pub const BACKUP: &str = "hypertide.backup";
+
 /// A node's container or volume.
 pub const KIND_NODE: &str = "node";
 /// The agent's container.
 pub const KIND_AGENT: &str = "agent";
+/// An endpoint's container.
+pub const KIND_ENDPOINT: &str = "endpoint";
 /// A container that does one thing and is removed.
 pub const KIND_HELPER: &str = "helper";
+/// A throw-away server for drills and restores.
+pub const KIND_SANDBOX: &str = "sandbox";
+/// A server that a restore made beside a cluster, and its volume.
+pub const KIND_RESTORED: &str = "restored";
 /// The network.
 pub const KIND_NETWORK: &str = "network";
 

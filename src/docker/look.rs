@@ -113,6 +113,11 @@ fn container_look(container: &ContainerSummary, cluster: &ClusterName) -> Contai
             state,
             spec: labels.get(labels::SPEC).cloned().unwrap_or_default(),
             image_id: container.image_id.clone().unwrap_or_default(),
+            is_attached: container
+                .network_settings
+                .as_ref()
+                .and_then(|settings| settings.networks.as_ref())
+                .is_some_and(|networks| networks.contains_key(&cluster.network())),
         },
         kind: labels.get(labels::KIND).filter(|_| ours).cloned(),
         ports: container.ports.iter().flatten().filter_map(published_at).collect(),

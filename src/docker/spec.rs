@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bollard::models::{
@@ -10,14 +11,20 @@ use bollard::models::{
 };
 
 use super::labels;
+use super::shared_dir::VOLUME_DIR;
 use crate::model::names::{ClusterName, NodeName};
 use crate::model::observed::ImageFacts;
+use crate::plan::endpoint::configuration;
+use crate::plan::endpoint::step::EndpointSpec;
+use crate::plan::provision::POOLER;
 use crate::plan::step::NodeSpec;
 
 /// Where the volume is mounted; the image contract's own place.
 pub const VOLUME_PATH: &str = "/var/lib/postgresql/data";
 /// The data directory: below the mount, so that a finished directory can be renamed into place.
 pub const PGDATA: &str = "/var/lib/postgresql/data/pgdata";
+/// What makes a data directory a standby's when it is started; what `postgres::succession` writes into it is a mark.
+pub const STANDBY_SIGNAL: &str = "/var/lib/postgresql/data/pgdata/standby.signal";
 /// The password file beside the data directory, on the volume: it stays with the data it opens.
 pub const PASSFILE: &str = "/var/lib/postgresql/data/hypertide/pgpass";
 /// The superuser's password for the image's first start.
@@ -34,10 +41,12 @@ pub const AGENT_PORT: u16 = 9187;
 
 /// Seconds PostgreSQL gets to shut down cleanly: a checkpoint of several GiB of dirty buffers on a slow disk.
 pub const STOP_PATIENCE_SECS: i32 = 120;
+/// Seconds an endpoint gets to let transactions end.
+pub const ENDPOINT_STOP_PATIENCE_SECS: i32 = 5;
 /// How often Docker asks a node for its health. Nothing of ours waits for the answer; it is for people and other tools.
 const HEALTH_INTERVAL: Duration = Duration::from_secs(10);
 /// Parallel queries share memory through /dev/shm, and Docker's default of 64 MiB fails them.
-const SHM_BYTES: i64 = 512 * 1024 * 1024;
+pub(super) const SHM_BYTES: i64 = 512 * 1024 * 1024;
 
 /// A node's container.
 pub fn node(cluster: &ClusterName, spec: &NodeSpec, image: &str) -> ContainerCreateBody {
@@ -111,25 +120,40 @@ pub fn helper(cluster: &ClusterName, node: &NodeName, image: &str, script: &str)
     }
 }
 
-/// The agent's container: this binary, the engine's socket, and HTTP at an address of the host when there is one.
-pub fn agent(
-    cluster: &ClusterName,
-    digest: &str,
-    image: &str,
-    socket: &str,
-    listen: Option<SocketAddr>,
-) -> ContainerCreateBody {
+/// What the agent's container has of its host.
+#[derive(Clone, Copy, Debug)]
+pub struct AgentOutside<'a> {
+    /// The engine's socket.
+    pub socket: &'a str,
+    /// Where on the host it answers over HTTP.
+    pub listen: Option<SocketAddr>,
+    /// Directories that it has at the same path: stores.
+    pub dirs: &'a [PathBuf],
+    /// `NAME=value`, nothing secret.
+    pub env: &'a [String],
+}
+
+/// The agent's container: this binary, the engine's socket, a volume of its own, and what it has of the host.
+pub fn agent(cluster: &ClusterName, digest: &str, image: &str, outside: &AgentOutside<'_>) -> ContainerCreateBody {
     let mut labels = labels::of_cluster(cluster, labels::KIND_AGENT);
     labels.insert(labels::SPEC.to_owned(), digest.to_owned());
-    let socket = Mount {
-        typ: Some(MountType::BIND),
-        source: Some(socket.to_owned()),
-        target: Some("/var/run/docker.sock".to_owned()),
+    let mount = |typ, source: &str, target: &str| Mount {
+        typ: Some(typ),
+        source: Some(source.to_owned()),
+        target: Some(target.to_owned()),
         ..Default::default()
     };
+    let own = [
+        mount(MountType::BIND, outside.socket, "/var/run/docker.sock"),
+        mount(MountType::VOLUME, &cluster.agent_volume(), VOLUME_DIR),
+    ];
+    let dirs = outside.dirs.iter().map(|dir| dir.to_string_lossy());
+    let mounts = own.into_iter().chain(dirs.map(|dir| mount(MountType::BIND, &dir, &dir)));
     let port = format!("{AGENT_PORT}/tcp");
     let command =
         ["--config", &format!("{AGENT_DIR}/hypertide.yaml"), "--state-dir", AGENT_DIR, "agent", "--contained"];
+    // One thread does nearly all the work here; more arenas of the allocator would only keep memory.
+    let env = std::iter::once("MALLOC_ARENA_MAX=1".to_owned()).chain(outside.env.iter().cloned());
     ContainerCreateBody {
         image: Some(image.to_owned()),
         hostname: Some("agent".to_owned()),
@@ -137,17 +161,55 @@ pub fn agent(
         labels: Some(labels),
         entrypoint: Some(vec![AGENT_BINARY.to_owned()]),
         cmd: Some(command.map(str::to_owned).to_vec()),
-        exposed_ports: listen.map(|_| vec![port.clone()]),
+        exposed_ports: outside.listen.map(|_| vec![port.clone()]),
         stop_signal: Some("SIGTERM".to_owned()),
-        // One thread works here; more arenas of the allocator would only keep memory.
-        env: Some(vec!["MALLOC_ARENA_MAX=1".to_owned()]),
+        env: Some(env.collect()),
         host_config: Some(HostConfig {
-            mounts: Some(vec![socket]),
-            port_bindings: listen.map(|listen| published(&port, listen)),
+            mounts: Some(mounts.collect()),
+            port_bindings: outside.listen.map(|listen| published(&port, listen)),
             init: Some(true),
             ..host_config(RestartPolicyNameEnum::UNLESS_STOPPED)
         }),
         networking_config: Some(network(cluster, &["agent"])),
+        ..Default::default()
+    }
+}
+
+/// An endpoint's container: PgBouncer and nothing else, without any right beyond its own.
+///
+/// Its configuration and the password in it are put there before it starts.
+pub fn endpoint(cluster: &ClusterName, spec: &EndpointSpec) -> ContainerCreateBody {
+    let mut labels = labels::of_cluster(cluster, labels::KIND_ENDPOINT);
+    labels.insert(labels::PORT.to_owned(), spec.port.to_string());
+    labels.insert(labels::SPEC.to_owned(), spec.digest());
+    let port = format!("{POSTGRES_PORT}/tcp");
+    let asking = ["CMD", "pg_isready", "--quiet", "--host=127.0.0.1", "--dbname=pgbouncer"];
+    let asking = asking.map(str::to_owned).into_iter().chain([format!("--username={POOLER}")]);
+    ContainerCreateBody {
+        image: Some(spec.image.clone()),
+        hostname: Some(spec.access.name().to_owned()),
+        user: Some("postgres".to_owned()),
+        labels: Some(labels),
+        entrypoint: Some(vec!["pgbouncer".to_owned()]),
+        cmd: Some(vec![configuration::FILE.to_owned()]),
+        exposed_ports: Some(vec![port.clone()]),
+        // No new transaction begins, those under way may end (https://www.pgbouncer.org/usage.html#signals).
+        stop_signal: Some("SIGINT".to_owned()),
+        stop_timeout: Some(i64::from(ENDPOINT_STOP_PATIENCE_SECS)),
+        healthcheck: Some(HealthConfig {
+            test: Some(asking.collect()),
+            interval: nanoseconds(HEALTH_INTERVAL),
+            timeout: nanoseconds(Duration::from_secs(5)),
+            retries: Some(3),
+            ..Default::default()
+        }),
+        host_config: Some(HostConfig {
+            port_bindings: Some(published(&port, SocketAddr::new(spec.bind, spec.port))),
+            cap_drop: Some(vec!["ALL".to_owned()]),
+            security_opt: Some(vec!["no-new-privileges".to_owned()]),
+            ..host_config(RestartPolicyNameEnum::UNLESS_STOPPED)
+        }),
+        networking_config: Some(network(cluster, &[spec.access.name()])),
         ..Default::default()
     }
 }
@@ -158,7 +220,7 @@ fn published(port: &str, at: SocketAddr) -> HashMap<String, Option<Vec<PortBindi
     HashMap::from([(port.to_owned(), Some(vec![binding]))])
 }
 
-fn host_config(restart: RestartPolicyNameEnum) -> HostConfig {
+pub(super) fn host_config(restart: RestartPolicyNameEnum) -> HostConfig {
     HostConfig {
         restart_policy: Some(RestartPolicy { name: Some(restart), maximum_retry_count: None }),
         // A chatty server must not fill the disk with its log.
@@ -196,6 +258,8 @@ fn nanoseconds(duration: Duration) -> Option<i64> {
 mod tests {
     use super::*;
     use crate::model::cluster::Seat;
+    use crate::model::endpoint::{Access, Pooling};
+    use crate::model::names::Ident;
 
     fn example() -> ContainerCreateBody {
         let spec = NodeSpec {
@@ -234,15 +298,45 @@ mod tests {
     }
 
     #[test]
+    fn an_endpoint_comes_back_by_itself_has_no_rights_and_nothing_of_a_password() {
+        let spec = EndpointSpec {
+            access: Access::ReadWrite,
+            port: 5432,
+            bind: "127.0.0.1".parse().expect("an address"),
+            pooling: Pooling::Transaction,
+            database: Ident::new("data").expect("valid"),
+            connections: 40,
+            image: "image".into(),
+        };
+        let body = endpoint(&ClusterName::new("trading").expect("valid"), &spec);
+        assert_eq!((body.user.as_deref(), &body.env), (Some("postgres"), &None));
+        assert_eq!(body.cmd, Some(vec!["/etc/hypertide/pgbouncer.ini".to_owned()]));
+        let host = body.host_config.expect("set");
+        assert_eq!(host.cap_drop.as_deref(), Some(["ALL".to_owned()].as_slice()));
+        assert_eq!(host.mounts, None);
+        let restart = host.restart_policy.and_then(|policy| policy.name);
+        assert_eq!(restart, Some(RestartPolicyNameEnum::UNLESS_STOPPED));
+        let ports = host.port_bindings.expect("bound");
+        let binding = ports["5432/tcp"].as_ref().and_then(|bindings| bindings.first()).expect("one");
+        assert_eq!((binding.host_ip.as_deref(), binding.host_port.as_deref()), (Some("127.0.0.1"), Some("5432")));
+    }
+
+    #[test]
     fn the_agent_comes_back_by_itself_and_listens_only_where_it_is_told() {
         let agent = |listen: Option<&str>| {
             let listen = listen.map(|listen| listen.parse().expect("an address"));
-            agent(&ClusterName::new("trading").expect("valid"), "d", "image", "/run/docker.sock", listen)
+            let dirs = [PathBuf::from("/var/backups")];
+            let outside = AgentOutside { socket: "/run/docker.sock", listen, dirs: &dirs, env: &[] };
+            agent(&ClusterName::new("trading").expect("valid"), "d", "image", &outside)
         };
         let host = agent(None).host_config.expect("set");
         let restart = host.restart_policy.and_then(|policy| policy.name);
         assert_eq!(restart, Some(RestartPolicyNameEnum::UNLESS_STOPPED));
         assert_eq!(host.port_bindings, None);
+        let mounts = host.mounts.expect("set");
+        let same = |mount: &&Mount| mount.source == mount.target && mount.typ == Some(MountType::BIND);
+        assert_eq!(mounts.iter().filter(same).count(), 1, "a store is where the configuration says, on both sides");
+        assert!(mounts.iter().any(|mount| mount.source.as_deref() == Some("trading-agent-data")));
         let body = agent(Some("127.0.0.1:9200"));
         // The engine ignores a binding of a port that is not exposed.
         assert_eq!(body.exposed_ports.as_deref(), Some(["9187/tcp".to_owned()].as_slice()));

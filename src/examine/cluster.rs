@@ -109,6 +109,7 @@ fn help(error: &ReachError) -> Option<String> {
         ReachError::Docker(error) => error.help(),
         ReachError::Postgres(error) => error.help(),
         ReachError::Secrets(error) => error.help(),
-        ReachError::NoSecrets => None,
+        ReachError::Pooler(error) => Some(error.help()),
+        ReachError::NoEndpoint(_) | ReachError::NoSecrets => None,
     }
 }

@@ -13,6 +13,7 @@ use crate::docker::spec::POSTGRES_PORT;
 use crate::error::in_one_line;
 use crate::host;
 use crate::model::desired::{Desired, DesiredNode};
+use crate::model::endpoint::Access;
 use crate::model::seen::Seen;
 use crate::observe::holder;
 use crate::plan::doctor::facts::{
@@ -64,12 +65,15 @@ pub fn passwords(state_dir: &Path) -> PasswordsSeen {
     PasswordsSeen { dir_path: state_dir.to_owned(), dir: host::access(state_dir), file_path, file, unusable }
 }
 
-/// Who has each port of a node and the agent's; `has_engine` tells whether the containers are known.
+/// Who has each port of a node, of the endpoints and the agent's; `has_engine` tells whether the containers are known.
 pub fn ports(desired: &Desired, nodes: &[DesiredNode], look: &HostLook, has_engine: bool) -> Vec<PortSeen> {
     let cluster = &desired.cluster;
     let of_nodes = nodes.iter().map(|node| {
         let at = SocketAddr::new(desired.bind, node.port);
         (PortOwner::Node(node.name.clone()), cluster.container(&node.name), at)
+    });
+    let of_endpoints = desired.endpoint.ports().into_iter().map(|(access, port)| {
+        (PortOwner::Endpoint(access), cluster.endpoint(access), SocketAddr::new(desired.bind, port))
     });
     let of_agent = desired.metrics.map(|listen| (PortOwner::Agent, cluster.agent(), listen));
     let seen = |(owner, container, at): (PortOwner, String, SocketAddr)| {
@@ -83,7 +87,7 @@ pub fn ports(desired: &Desired, nodes: &[DesiredNode], look: &HostLook, has_engi
         };
         PortSeen { owner, port: at.port(), holder }
     };
-    of_nodes.chain(of_agent).map(seen).collect()
+    of_nodes.chain(of_endpoints).chain(of_agent).map(seen).collect()
 }
 
 /// Docker itself listens for the containers: `docker-proxy`, `rootlesskit`, Docker Desktop's `com.docker.backend`.
@@ -98,10 +102,11 @@ pub async fn default_port(desired: &Desired, nodes: &[DesiredNode], look: &HostL
     for ip in [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)] {
         let address = SocketAddr::new(ip, POSTGRES_PORT);
         let Some(is_postgres) = greet(address).await else { continue };
-        let is_ours = nodes.iter().any(|node| {
-            let container = look.containers.get(&desired.cluster.container(&node.name));
-            container.is_some_and(|container| container.seen.ours && container.holds(ip, POSTGRES_PORT))
-        });
+        let of_nodes = nodes.iter().map(|node| desired.cluster.container(&node.name));
+        let ours = of_nodes.chain(Access::ALL.map(|access| desired.cluster.endpoint(access)));
+        let is_ours = ours
+            .filter_map(|name| look.containers.get(&name))
+            .any(|container| container.seen.ours && container.holds(ip, POSTGRES_PORT));
         let holder = holder(ip, POSTGRES_PORT, look).unwrap_or_else(|| "somebody who cannot be named".into());
         listeners.push(ListenerSeen { address, is_postgres, holder, is_ours });
     }

@@ -1,5 +1,9 @@
 //! Steps on the agent's container.
 
+pub mod parts;
+
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt;
@@ -7,8 +11,7 @@ use futures_util::TryStreamExt;
 use super::{Cause, Executor};
 use crate::docker::engine::Engine;
 use crate::docker::files::File;
-use crate::docker::{image, spec};
-use crate::model::digest;
+use crate::docker::{image, labels, shared_dir, spec};
 use crate::site::ReachError;
 
 /// How long the agent must have run to count as started: a binary that does not fit the image ends at once.
@@ -17,11 +20,6 @@ const SETTLING: Duration = Duration::from_millis(150);
 /// The running program's own file.
 pub fn own_binary() -> Result<Vec<u8>, Cause> {
     std::fs::read("/proc/self/exe").map_err(Cause::OwnBinary)
-}
-
-/// The digest of an agent made of this binary and this configuration.
-pub fn spec_digest(binary: &[u8], config: &str) -> String {
-    digest::short(&[binary, config.as_bytes()])
 }
 
 impl Executor<'_> {
@@ -34,17 +32,30 @@ impl Executor<'_> {
     pub(super) async fn create_agent(&self, digest: &str) -> Result<(), Cause> {
         let cluster = &self.site.desired.cluster;
         let name = cluster.agent();
-        let listen = self.site.desired.metrics;
-        let body = spec::agent(cluster, digest, &image::bundled_reference(), &Engine::socket_path(), listen);
+        if shared_dir::is_local_engine() {
+            make_dirs(&self.agent.dirs)?;
+        }
+        let labels = labels::of_cluster(cluster, labels::KIND_AGENT);
+        self.site.engine.create_volume(&cluster.agent_volume(), labels).await?;
+        let outside = spec::AgentOutside {
+            socket: &Engine::socket_path(),
+            listen: self.site.desired.metrics,
+            dirs: &self.agent.dirs,
+            env: &self.agent.env,
+        };
+        let body = spec::agent(cluster, digest, &image::bundled_reference(), &outside);
         self.site.engine.create_container(&name, body).await?;
         let secrets = self.site.known_secrets().ok_or(ReachError::NoSecrets)?;
         let (pgpass, config) = (format!("{}/pgpass", spec::AGENT_DIR), format!("{}/hypertide.yaml", spec::AGENT_DIR));
         let (passwords, binary, owner) = (secrets.to_pgpass(), own_binary()?, (0, 0));
-        let files = [
+        let own = [
             File { path: spec::AGENT_BINARY, bytes: &binary, mode: 0o755, owner },
             File { path: &pgpass, bytes: passwords.as_bytes(), mode: 0o600, owner },
             File { path: &config, bytes: self.agent.config.as_bytes(), mode: 0o600, owner },
         ];
+        let more = self.agent.files.iter();
+        let more = more.map(|file| File { path: &file.path, bytes: &file.bytes, mode: 0o600, owner });
+        let files: Vec<File<'_>> = own.into_iter().chain(more).collect();
         Ok(self.site.engine.put_files(&name, &files).await?)
     }
 
@@ -62,4 +73,13 @@ impl Executor<'_> {
         }
         Ok(())
     }
+}
+
+/// Makes stores' own directories, as a store does with its first object; what is above them has to be there.
+fn make_dirs(dirs: &[PathBuf]) -> Result<(), Cause> {
+    for path in dirs.iter().filter(|path| !path.exists()) {
+        let made = std::fs::DirBuilder::new().mode(0o700).create(path);
+        made.map_err(|source| Cause::StoreDir { path: path.clone(), source })?;
+    }
+    Ok(())
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Cause, Executor};
+use super::{Cause, Executor, first_copy};
 use crate::docker::spec;
 use crate::model::chunk::{ChunkToMirror, Hypertable};
 use crate::model::cluster::{Mode, Seat};
@@ -14,9 +14,11 @@ use crate::plan::chunks::ahead::ChunkAhead;
 use crate::plan::outside::quoted;
 use crate::plan::provision::{ROLES, SUPERUSER};
 use crate::plan::scope;
+use crate::plan::step::Step;
+use crate::postgres::first_copy::FirstCopy;
 use crate::postgres::session::Session;
 use crate::postgres::setup::{self, MigrationContext};
-use crate::postgres::{catch_up, look};
+use crate::postgres::{catch_up, handover, look};
 use crate::site::ReachError;
 
 /// How long a replica may take to catch up before a migration. One that needs longer is not about to be migrated.
@@ -110,8 +112,13 @@ impl Executor<'_> {
         Ok(setup::drop_slot(&*self.session(node).await?, slot).await?)
     }
 
-    pub(super) async fn prepare_subscriber(&self, node: &NodeName) -> Result<(), Cause> {
-        Ok(setup::prepare_subscriber(&*self.session(node).await?, &self.site.desired.database).await?)
+    pub(super) async fn prepare_subscriber(&self, node: &NodeName, reserves_chunk_names: bool) -> Result<(), Cause> {
+        let database = &self.site.desired.database;
+        Ok(setup::prepare_subscriber(&*self.session(node).await?, database, reserves_chunk_names).await?)
+    }
+
+    pub(super) async fn unguard_tables(&self, node: &NodeName, tables: &BTreeSet<TableName>) -> Result<(), Cause> {
+        Ok(setup::unguard_tables(&self.own_session(node).await?, tables).await?)
     }
 
     pub(super) async fn guard_tables(&self, node: &NodeName, tables: &BTreeSet<TableName>) -> Result<(), Cause> {
@@ -137,6 +144,17 @@ impl Executor<'_> {
         Ok(setup::retire_chunks(&*self.session(node).await?, &gone, lsn).await?)
     }
 
+    pub(super) async fn keep_places(
+        &self,
+        node: &NodeName,
+        from: &NodeName,
+        chunks: &BTreeSet<TableName>,
+        hypertable: &TableName,
+    ) -> Result<(), Cause> {
+        let (gone, lsn) = setup::gone(&*self.session(from).await?, chunks).await?;
+        Ok(setup::keep_places(&*self.session(node).await?, &gone, hypertable, lsn).await?)
+    }
+
     pub(super) async fn forget_retired(&self, node: &NodeName, chunks: &BTreeSet<TableName>) -> Result<(), Cause> {
         Ok(setup::forget_retired(&*self.session(node).await?, chunks).await?)
     }
@@ -145,17 +163,48 @@ impl Executor<'_> {
         Ok(setup::make_chunks_ahead(&mut self.own_session(node).await?, chunks).await?)
     }
 
-    pub(super) async fn subscribe(&self, node: &NodeName, to: &NodeName) -> Result<(), Cause> {
+    /// How a logical replica reaches its primary.
+    fn connection_to(&self, primary: &NodeName) -> String {
         let desired = &self.site.desired;
-        let connection = format!(
+        format!(
             "host={} port={} dbname={} user=replicator passfile={}",
-            desired.cluster.container(to),
+            desired.cluster.container(primary),
             spec::POSTGRES_PORT,
             quoted(desired.database.as_str()),
             spec::PASSFILE
-        );
+        )
+    }
+
+    pub(super) async fn resubscribe(&self, node: &NodeName, to: &NodeName) -> Result<(), Cause> {
+        let publication = &self.site.desired.publication.name;
+        let session = self.own_session(node).await?;
+        Ok(handover::resubscribe(&session, &node.slot(), &self.connection_to(to), publication).await?)
+    }
+
+    pub(super) async fn subscribe(&self, node: &NodeName, to: &NodeName) -> Result<(), Cause> {
+        let desired = &self.site.desired;
         let session = self.session(node).await?;
-        Ok(setup::subscribe(&session, &node.slot(), &connection, &desired.publication.name).await?)
+        if setup::is_subscribed(&session, &node.slot()).await? {
+            return Ok(());
+        }
+        let target = |node: &NodeName| Ok::<_, Cause>(self.site.target(node, self.port(node)?, &desired.database)?);
+        let task = first_copy::Task {
+            engine: self.site.engine.clone(),
+            publisher_container: desired.cluster.container(to),
+            publisher: target(to)?,
+            replica: target(node)?,
+            publication: desired.publication.name.clone(),
+            connection: self.connection_to(to),
+        };
+        match (task.begin().await?, self.copies) {
+            (Some(begun), Some(copies)) => {
+                copies.go_on(Step::Subscribe { node: node.clone(), to: to.clone() }.to_string(), begun);
+                Ok(())
+            }
+            (Some(begun), None) => begun.finish().await,
+            (None, _) if setup::is_subscribed(&session, &node.slot()).await? => Ok(()),
+            (None, _) => Err(Cause::IsCopying { node: node.clone() }),
+        }
     }
 
     pub(super) async fn refresh_subscription(&self, node: &NodeName) -> Result<(), Cause> {
@@ -168,7 +217,12 @@ impl Executor<'_> {
     }
 
     pub(super) async fn empty_replica(&self, node: &NodeName, tables: &BTreeSet<TableName>) -> Result<(), Cause> {
-        Ok(setup::empty_tables(&*self.session(node).await?, tables).await?)
+        let target = self.site.target(node, self.port(node)?, &self.site.desired.database)?;
+        let Some(mark) = FirstCopy::begin(&target, &node.slot()).await? else {
+            return Err(Cause::IsCopying { node: node.clone() });
+        };
+        setup::empty_tables(&*self.session(node).await?, tables).await?;
+        Ok(mark.give_up().await?)
     }
 
     /// One set of verifiers for the whole run: pass-through authentication needs the same on every node.

@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt;
-use tokio_postgres::error::SqlState;
 
 use super::{Cause, Executor};
 use crate::docker::files::File;
@@ -61,10 +60,7 @@ impl Executor<'_> {
         loop {
             match Session::connect(&target).await {
                 Ok(_) => return Ok(()),
-                // The server answers, and no waiting will change its mind.
-                Err(error) if error.code().is_some_and(|code| *code != SqlState::CANNOT_CONNECT_NOW) => {
-                    return Err(error.into());
-                }
+                Err(error) if error.is_final() => return Err(error.into()),
                 Err(error) if began.elapsed() > START_PATIENCE => {
                     tracing::debug!(%error, "last attempt");
                     return Err(Cause::NotReady { node: node.clone(), patience_secs: START_PATIENCE.as_secs() });
@@ -92,35 +88,53 @@ impl Executor<'_> {
     }
 
     pub(super) async fn clone_standby(&self, node: &NodeName, from: &NodeName) -> Result<(), Cause> {
+        let script = clone_script(&self.site.desired.cluster.container(from), node);
+        self.fill(node, "clone", &script, &format!("the base backup of {from} for {node}")).await
+    }
+
+    /// Runs a script on a node's volume, in a container of the node's image.
+    pub(super) async fn fill(&self, node: &NodeName, what: &str, script: &str, doing: &str) -> Result<(), Cause> {
         let cluster = &self.site.desired.cluster;
         let engine = &self.site.engine;
-        let helper = format!("{}.clone", cluster.container(node));
-        let script = clone_script(&cluster.container(from), node);
+        let helper = format!("{}.{what}", cluster.container(node));
         // One left over by an interrupted run did not finish.
         engine.discard_container(&helper).await?;
-        let mut body = spec::helper(cluster, node, &self.image()?.id, &script);
+        let mut body = spec::helper(cluster, node, &self.image()?.id, script);
         body.user = Some("postgres".to_owned());
         engine.create_container(&helper, body).await?;
         self.put_secrets(&helper).await?;
-        let cloned = engine.run_helper(&helper, &format!("the base backup of {from} for {node}")).await;
+        let filled = engine.run_helper(&helper, doing).await;
         engine.discard_container(&helper).await?;
-        Ok(cloned?)
+        Ok(filled?)
     }
+}
+
+/// How a standby reaches its primary, whose container this is.
+pub(super) fn following(primary: &str, node: &NodeName) -> String {
+    format!(
+        "host={primary} port={} user=replicator dbname=postgres application_name={node} connect_timeout=5 passfile={}",
+        spec::POSTGRES_PORT,
+        spec::PASSFILE
+    )
+}
+
+/// Copies the primary beside the data directory.
+pub(super) fn base_backup(primary: &str, node: &NodeName) -> String {
+    format!(
+        "pg_basebackup --dbname='{}' --pgdata=\"$PGDATA.incoming\" --slot={} --wal-method=stream --checkpoint=fast \
+         --write-recovery-conf --no-password",
+        following(primary, node),
+        node.slot()
+    )
 }
 
 /// Fills the data directory by rename, so that it is there whole or not at all; leaves one that is there alone.
 fn clone_script(primary: &str, node: &NodeName) -> String {
-    let connection = format!(
-        "host={primary} port={} user=replicator dbname=postgres application_name={node} passfile={}",
-        spec::POSTGRES_PORT,
-        spec::PASSFILE
-    );
     format!(
         "test ! -s \"$PGDATA/PG_VERSION\" || exit 0\n\
          rm -rf \"$PGDATA.incoming\"\n\
-         pg_basebackup --dbname='{connection}' --pgdata=\"$PGDATA.incoming\" --slot={} --wal-method=stream \
-         --checkpoint=fast --write-recovery-conf --no-password\n\
+         {}\n\
          mv \"$PGDATA.incoming\" \"$PGDATA\"\n",
-        node.slot()
+        base_backup(primary, node)
     )
 }

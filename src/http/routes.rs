@@ -82,7 +82,7 @@ async fn status(State(source): State<Source>) -> Response {
 }
 
 async fn scrape(State(source): State<Source>) -> Response {
-    let text = metrics::scrape(&source.passes, &source.latest.borrow(), Instant::now());
+    let text = metrics::scrape(&source.passes, &source.latest.borrow(), &source.collected.borrow(), Instant::now());
     answer(StatusCode::OK, SCRAPE, text)
 }
 

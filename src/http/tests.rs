@@ -28,7 +28,8 @@ async fn with_server<F: Future<Output = ()>>(latest: Latest, limits: Limits, ask
     let listener = bind("127.0.0.1:0".parse().expect("an address")).await.expect("a free port");
     let at = listener.local_addr().expect("bound");
     let (_publish, latest) = watch::channel(latest);
-    let router = routes::router(Source { latest, passes: PassMetrics::default() });
+    let (_collects, collected) = watch::channel(Collected::default());
+    let router = routes::router(Source { latest, passes: PassMetrics::default(), collected });
     let stop = CancellationToken::new();
     let asking = async {
         ask(at).await;

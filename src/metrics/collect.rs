@@ -1,22 +1,23 @@
-//! From a published look to a scrape. Pure; a look that is too old to count gives no sample.
+//! From a published look and what the collectors brought to a scrape. Pure; what is too old to count gives no sample.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use prometheus::proto::MetricFamily;
-use prometheus::{CounterVec, GaugeVec, Opts, Registry, TextEncoder};
+use prometheus::TextEncoder;
 
 use super::PassMetrics;
-use super::names::{self, Kind, Metric};
+use super::collected::Collected;
+use super::families::Families;
+use super::names;
 use crate::model::cluster::{Health, Role};
 use crate::model::observed::WalStatus;
 use crate::status::latest::Latest;
 use crate::status::{NodeStatus, ReplicationStatus, Status};
 
 /// Everything there is to tell at this moment.
-pub fn scrape(passes: &PassMetrics, latest: &Latest, now: Instant) -> String {
+pub fn scrape(passes: &PassMetrics, latest: &Latest, collected: &Collected, now: Instant) -> String {
     let look = latest.fresh(now);
-    let mut samples = Samples::default();
+    let mut samples = Families::default();
     samples.add(names::BUILD_INFO, [env!("CARGO_PKG_VERSION")], 1.0);
     samples.add(names::UP, [], flag(look.is_some()));
     if let Some(look) = &latest.look {
@@ -25,12 +26,13 @@ pub fn scrape(passes: &PassMetrics, latest: &Latest, now: Instant) -> String {
     if let Some(look) = look {
         cluster(&mut samples, &look.status);
     }
-    let mut families = samples.families();
+    collected.tell(now, &mut samples);
+    let mut families = samples.into_proto();
     families.extend(passes.registry.gather());
     TextEncoder::new().encode_to_string(&families).expect("every family has a name and a sample")
 }
 
-fn cluster(samples: &mut Samples, status: &Status) {
+fn cluster(samples: &mut Families, status: &Status) {
     for health in [Health::Healthy, Health::Degraded, Health::Down] {
         samples.add(names::CLUSTER_HEALTH, [health.word()], flag(status.health == health));
     }
@@ -47,9 +49,34 @@ fn cluster(samples: &mut Samples, status: &Status) {
     for node in &status.nodes {
         self::node(samples, node);
     }
+    for job in &status.backups.jobs {
+        let mut known = |metric, value: Option<u64>| {
+            if let Some(value) = value {
+                samples.add(metric, [job.name.as_str()], number(value));
+            }
+        };
+        known(names::BACKUP_LAST_SUCCESS_TIMESTAMP_SECONDS, job.figures.success_secs);
+        known(names::BACKUP_LAST_VERIFIED_TIMESTAMP_SECONDS, job.figures.verified_secs);
+        known(names::BACKUP_LAST_DURATION_SECONDS, job.figures.duration_secs);
+        known(names::BACKUP_LAST_SIZE_BYTES, job.figures.size_bytes);
+        known(names::BACKUP_RPO_BYTES, job.rpo_bytes);
+        if let Some(drill) = job.figures.drill {
+            known(names::BACKUP_LAST_DRILL_TIMESTAMP_SECONDS, u64::try_from(drill.finished.timestamp()).ok());
+            known(names::BACKUP_LAST_DRILL_SUCCESS, Some(drill.is_equal.into()));
+            known(names::BACKUP_LAST_DRILL_ROWS, drill.rows);
+            known(names::BACKUP_LAST_DRILL_DIFFERENCES, drill.differences);
+            if let Some(millis) = drill.millis {
+                let seconds = Duration::from_millis(millis).as_secs_f64();
+                samples.add(names::BACKUP_LAST_DRILL_DURATION_SECONDS, [job.name.as_str()], seconds);
+            }
+        }
+        if let Some(seconds) = job.rpo_seconds {
+            samples.add(names::BACKUP_RPO_SECONDS, [job.name.as_str()], seconds);
+        }
+    }
 }
 
-fn node(samples: &mut Samples, node: &NodeStatus) {
+fn node(samples: &mut Families, node: &NodeStatus) {
     let name = node.name.as_str();
     for role in [Role::Primary, Role::Standby, Role::Subscriber, Role::Fenced, Role::Unknown] {
         samples.add(names::NODE_ROLE, [name, role.word()], flag(node.role == role));
@@ -62,7 +89,7 @@ fn node(samples: &mut Samples, node: &NodeStatus) {
     }
 }
 
-fn replication(samples: &mut Samples, node: &str, replication: &ReplicationStatus) {
+fn replication(samples: &mut Families, node: &str, replication: &ReplicationStatus) {
     let mut known = |metric, value: Option<f64>| {
         if let Some(value) = value {
             samples.add(metric, [node], value);
@@ -89,46 +116,6 @@ fn replication(samples: &mut Samples, node: &str, replication: &ReplicationStatu
         for status in WalStatus::ALL.into_iter().filter(|_| slot.wal_status.is_some()) {
             samples.add(names::SLOT_WAL_STATUS, [node, status.word()], flag(slot.wal_status == Some(status)));
         }
-    }
-}
-
-/// Samples by metric.
-#[derive(Default)]
-struct Samples(Vec<(Metric, Vec<Sample>)>);
-
-/// The values of the metric's labels, and the sample's own.
-type Sample = (Vec<String>, f64);
-
-impl Samples {
-    fn add<const LABELS: usize>(&mut self, metric: Metric, labels: [&str; LABELS], value: f64) {
-        let sample = (labels.map(str::to_owned).to_vec(), value);
-        match self.0.iter_mut().find(|(known, _)| *known == metric) {
-            Some((_, samples)) => samples.push(sample),
-            None => self.0.push((metric, vec![sample])),
-        }
-    }
-
-    fn families(self) -> Vec<MetricFamily> {
-        const VALID: &str = "names are valid and each sample has the metric's labels, as a test says";
-        // It sorts what it gathers, so that two scrapes can be compared.
-        let registry = Registry::new();
-        for (metric, samples) in self.0 {
-            let opts = Opts::new(metric.name, metric.help);
-            if metric.kind == Kind::Counter {
-                let counters = CounterVec::new(opts, metric.labels).expect(VALID);
-                for (labels, value) in samples {
-                    counters.get_metric_with_label_values(&labels).expect(VALID).inc_by(value);
-                }
-                registry.register(Box::new(counters)).expect(VALID);
-            } else {
-                let gauges = GaugeVec::new(opts, metric.labels).expect(VALID);
-                for (labels, value) in samples {
-                    gauges.get_metric_with_label_values(&labels).expect(VALID).set(value);
-                }
-                registry.register(Box::new(gauges)).expect(VALID);
-            }
-        }
-        registry.gather()
     }
 }
 

@@ -2,8 +2,12 @@
 
 use std::time::{Instant, SystemTime};
 
+use chrono::DateTime;
+
 use super::*;
+use crate::model::backup_runs::DrillSeen;
 use crate::plan::simulate::{Cluster, Event};
+use crate::status::backups::{Figures, JobStatus};
 use crate::status::latest::{FRESH_FOR, Latest, Look};
 use crate::status::tests::{healthy, status};
 use crate::status::{Status, Verification};
@@ -22,17 +26,56 @@ fn compared(cluster: &Cluster) -> Status {
         mismatches: 2,
         ..Verification::default()
     });
+    status.backups.jobs.push(backed_up());
     status
 }
 
+fn backed_up() -> JobStatus {
+    JobStatus {
+        name: "nightly".into(),
+        kind: "full",
+        store: "file:///b".into(),
+        last_run: None,
+        last_result: None,
+        last_success: None,
+        last_verified: None,
+        next_run: None,
+        rpo_seconds: Some(1.5),
+        rpo_bytes: Some(40),
+        figures: Figures {
+            success_secs: Some(1_795_252_696),
+            verified_secs: Some(1_795_252_700),
+            duration_secs: Some(7),
+            size_bytes: Some(5),
+            drill: Some(DrillSeen {
+                finished: DateTime::from_timestamp(1_795_252_700, 0).expect("in range"),
+                is_equal: true,
+                millis: Some(2500),
+                rows: Some(800),
+                differences: Some(0),
+            }),
+        },
+    }
+}
+
+/// The same after a run of a backup job that failed.
+fn counted_of(status: Status) -> String {
+    let passes = PassMetrics::default();
+    passes.count_backup("nightly", true);
+    told_by(&passes, status)
+}
+
 fn told_of(status: Status) -> String {
+    told_by(&PassMetrics::default(), status)
+}
+
+fn told_by(passes: &PassMetrics, status: Status) -> String {
     let now = Instant::now();
     let mut latest = Latest::new(now);
     latest.saw(Look { status, began: now, at: SystemTime::now() });
-    let passes = PassMetrics::default();
     passes.count(Duration::from_millis(20), false);
     passes.count(Duration::from_secs(3), true);
-    scrape(&passes, &latest, now)
+    scrape(passes, &latest, &Collected::default(), now)
 }
 
 /// The samples of a text, without what explains them.
@@ -50,8 +93,10 @@ fn a_healthy_cluster_as_prometheus_reads_it() {
 fn every_metric_has_its_head_once_when_all_is_known_and_something_held() {
     let mut cluster = healthy();
     Event::Pause(2).happen(&mut cluster);
-    let text = told_of(compared(&cluster));
-    for metric in names::ALL {
+    let text = counted_of(compared(&cluster));
+    // What collectors bring is told of in `collecting`.
+    let collected = |metric: &&names::Metric| metric.name == "pg_up" || metric.name.starts_with("hypertide_collector_");
+    for metric in names::ALL.iter().filter(|metric| !collected(metric)) {
         let head = format!("# TYPE {} {}\n", metric.name, metric.kind.word());
         assert_eq!(text.matches(&head).count(), 1, "{}", metric.name);
     }
@@ -87,8 +132,10 @@ fn a_look_that_is_too_old_says_nothing_but_its_age() {
     let began = Instant::now();
     let mut latest = Latest::new(began);
     latest.saw(Look { status: status(&healthy()), began, at: SystemTime::now() });
-    let text = scrape(&PassMetrics::default(), &latest, began + FRESH_FOR * 2);
+    let text = scrape(&PassMetrics::default(), &latest, &Collected::default(), began + FRESH_FOR * 2);
     let told: Vec<&str> = samples(&text).into_iter().filter(|sample| !sample.contains("_agent_pass")).collect();
     let version = format!("hypertide_build_info{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION"));
     assert_eq!(told, ["hypertide_agent_observation_age_seconds 20", version.as_str(), "hypertide_up 0"]);
 }
+
+mod collecting;

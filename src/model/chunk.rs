@@ -11,6 +11,8 @@ pub struct Hypertable {
     pub name: TableName,
     /// The schema its chunks are made in (`associated_schema_name`).
     pub chunk_schema: Ident,
+    /// What the names of its chunks begin with (`associated_table_prefix`).
+    pub chunk_prefix: String,
     /// How it is partitioned, in the order in which the dimensions were added; the first is time.
     pub dimensions: Vec<Dimension>,
     /// Compression or columnstore is enabled on it.
@@ -77,6 +79,16 @@ pub struct ChunkToMirror {
     pub hypertable: TableName,
     /// What it holds.
     pub slices: Vec<Slice>,
+}
+
+impl Hypertable {
+    /// A chunk that TimescaleDB makes for this hypertable could have this name: `<prefix>_<number>_chunk`.
+    pub fn could_name(&self, chunk: &TableName) -> bool {
+        let number =
+            || chunk.table.as_str().strip_prefix(&self.chunk_prefix)?.strip_prefix('_')?.strip_suffix("_chunk");
+        chunk.schema == self.chunk_schema
+            && number().is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+    }
 }
 
 impl Slice {

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::backup::BackupJob;
 use super::cluster::{Mode, Seat};
+use super::endpoint::{Access, Pooling};
 use super::names::{ClusterName, Ident, NodeName};
 use super::outside::Outside;
 
@@ -37,8 +39,16 @@ pub struct Desired {
     pub outside: Outside,
     /// Schema packs, in the order they are applied.
     pub packs: Vec<PackRef>,
+    /// Which commits wait for replicas.
+    pub synchronous: Synchronous,
+    /// What hypertide may do by itself when the primary fails.
+    pub failover: Failover,
+    /// What clients connect to.
+    pub endpoint: Endpoint,
     /// Where on the host the agent answers over HTTP; `None` when it does not.
     pub metrics: Option<SocketAddr>,
+    /// Backup jobs, in the order of the file; names unique.
+    pub backups: Vec<BackupJob>,
     /// Keys that were read and checked but that this version does not act on yet, for a warning.
     pub not_acted_on: Vec<String>,
 }
@@ -72,6 +82,8 @@ pub struct DesiredNode {
     pub seat: Seat,
     /// The host port that leads straight to it.
     pub port: u16,
+    /// Among equal replicas the higher one is promoted; 0: never unless it is named.
+    pub priority: u16,
 }
 
 /// How often logical replicas are compared with the primary, and at which pace.
@@ -81,6 +93,55 @@ pub struct VerifySchedule {
     pub every: Duration,
     /// Rows read per second, on average, on each side.
     pub rows_per_second: u64,
+}
+
+/// What hypertide may do by itself when the primary fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failover {
+    /// It acts by itself.
+    pub automatic: bool,
+    /// What it rather does.
+    pub prefer: Prefer,
+    /// Loss that it may decide on by itself, in bytes of log.
+    pub max_loss_bytes: u64,
+}
+
+/// What is rather done about a primary that failed on an intact volume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Prefer {
+    /// Restarting it, unless a synchronous replica takes over sooner.
+    Auto,
+    /// Restarting it, as long as that is possible.
+    Restart,
+    /// Promoting a replica, where nothing forbids it.
+    Promote,
+}
+
+/// Which commits wait for replicas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Synchronous {
+    /// None.
+    Off,
+    /// Each, for one replica.
+    On,
+    /// Each, for any one of them.
+    Quorum,
+}
+
+/// What clients connect to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// The nodes themselves.
+    Direct,
+    /// Two host ports that stay the same whoever is the primary.
+    Ports {
+        /// Leads to the primary.
+        read_write: u16,
+        /// Leads to a replica.
+        read_only: u16,
+        /// How clients share connections.
+        pooling: Pooling,
+    },
 }
 
 /// The publication logical replicas subscribe to.
@@ -99,6 +160,23 @@ pub enum PackRef {
     BuiltIn(String),
     /// A directory of the user's own; relative paths count from the configuration file.
     Directory(PathBuf),
+}
+
+impl Endpoint {
+    /// The host port of each; none where clients connect to the nodes.
+    pub fn ports(self) -> Vec<(Access, u16)> {
+        match self {
+            Self::Direct => Vec::new(),
+            Self::Ports { read_write, read_only, .. } => {
+                vec![(Access::ReadWrite, read_write), (Access::ReadOnly, read_only)]
+            }
+        }
+    }
+}
+
+impl DesiredNode {
+    /// The priority of a node that is given none.
+    pub const PRIORITY: u16 = 100;
 }
 
 impl Desired {

@@ -6,9 +6,23 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-/// Words a node cannot be called, because verbs give them a meaning of their own (`psql primary`).
-pub const RESERVED_NODE_NAMES: [&str; 8] =
-    ["primary", "replica", "standby", "subscriber", "agent", "all", "localhost", "none"];
+use super::endpoint::Access;
+
+/// Words a node cannot be called, because verbs give them a meaning of their own (`psql primary`), or because the slot of that
+/// name is taken: that of `wal` keeps the log until it is archived.
+pub const RESERVED_NODE_NAMES: [&str; 11] = [
+    "primary",
+    "replica",
+    "standby",
+    "subscriber",
+    "agent",
+    "all",
+    "localhost",
+    "none",
+    "wal",
+    Access::ReadWrite.name(),
+    Access::ReadOnly.name(),
+];
 
 /// Roles and databases PostgreSQL itself claims; a cluster's database may not take such a name.
 pub const RESERVED_DATABASE_NAMES: [&str; 3] = ["postgres", "template0", "template1"];
@@ -22,8 +36,8 @@ pub enum NameError {
     /// A node's name is its host name on the cluster's network.
     #[error("`{0}` is no host name: 1 to 30 of a-z, 0-9 and `-`, beginning and ending with a letter or digit")]
     Node(String),
-    /// The name has a meaning of its own on the command line.
-    #[error("`{0}` is reserved: commands such as `psql {0}` give it a meaning of its own")]
+    /// The name has a meaning of its own.
+    #[error("`{0}` is reserved: hypertide gives it a meaning of its own")]
     ReservedNode(String),
     /// Not usable as an SQL identifier.
     #[error("`{0}` is no SQL identifier: 1 to 63 bytes without a NUL")]
@@ -102,6 +116,16 @@ impl ClusterName {
     /// The name of the agent's container.
     pub fn agent(&self) -> String {
         format!("{self}-agent")
+    }
+
+    /// The name of an endpoint's container.
+    pub fn endpoint(&self, access: Access) -> String {
+        format!("{self}-{}", access.name())
+    }
+
+    /// The name of the agent's volume.
+    pub fn agent_volume(&self) -> String {
+        format!("{self}-agent-data")
     }
 }
 

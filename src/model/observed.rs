@@ -6,12 +6,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use super::backup_runs::BackupsSeen;
 use super::chunk::{Chunk, Hypertable};
 use super::cluster::{Edition, Seat};
+use super::endpoint::{Access, EndpointSeen};
+use super::health::Probe;
 use super::lsn::Lsn;
 use super::names::{Ident, NodeName, TableName};
 use super::outside::OutsideSeen;
 use super::pack::Applied;
+use super::promotion::{FailoverPause, PastPromotion};
 use super::seen::Seen;
 
 /// One look at everything.
@@ -19,8 +23,10 @@ use super::seen::Seen;
 pub struct Observed {
     /// The image database containers are to run.
     pub image: Seen<ImageFacts>,
-    /// The bundled image, which agents run.
+    /// The bundled image, which agents and endpoints run.
     pub tool_image: Seen<ImageFacts>,
+    /// The reference by which this program knows that image, whether it is there or not.
+    pub tool_reference: String,
     /// The cluster's network.
     pub network: Seen<Owned>,
     /// The passwords of the cluster.
@@ -29,6 +35,10 @@ pub struct Observed {
     pub nodes: BTreeMap<NodeName, NodeSeen>,
     /// The agent's container.
     pub agent: Seen<ContainerSeen>,
+    /// What clients connect to, where it was looked for.
+    pub endpoints: BTreeMap<Access, EndpointSeen>,
+    /// The agent's volume.
+    pub agent_volume: Seen<Owned>,
     /// Wanted host ports that somebody else holds, and who.
     pub taken_ports: BTreeMap<u16, String>,
 }
@@ -62,6 +72,10 @@ pub struct NodeSeen {
     pub container: Seen<ContainerSeen>,
     /// Its PostgreSQL server, asked over SQL.
     pub server: Seen<ServerSeen>,
+    /// What asking it gave; absent: nobody runs who could be asked.
+    pub probe: Seen<Probe>,
+    /// Its container does not run, and its data is marked to give up its place to this node.
+    pub mark: Seen<String>,
 }
 
 /// A data volume, as its labels describe it.
@@ -92,6 +106,8 @@ pub struct ContainerSeen {
     pub spec: String,
     /// The image it runs.
     pub image_id: String,
+    /// It is attached to the cluster's network.
+    pub is_attached: bool,
 }
 
 /// Docker's state of a container.
@@ -136,6 +152,12 @@ pub struct ServerSeen {
     pub senders: BTreeMap<String, SenderSeen>,
     /// A standby: its WAL receiver streams.
     pub is_receiving: bool,
+    /// A standby: the primary's last sign of life came so long ago, in milliseconds.
+    pub heard_millis: Option<u64>,
+    /// A standby: the host it is to receive from.
+    pub upstream: Option<String>,
+    /// It is marked to give up its place to this node: started again, it takes no writes.
+    pub yields_to: Option<String>,
     /// The cluster's database.
     pub database: Seen<DatabaseSeen>,
 }
@@ -218,6 +240,8 @@ pub struct DatabaseSeen {
     pub chunk_names_reserved: bool,
     /// A logical replica: it has no subscription and holds rows, which a first copy would double.
     pub holds_rows: bool,
+    /// A logical replica whose first copy is under way: tables that are left, and the subscription that follows.
+    pub tables_to_copy: Option<usize>,
     /// The cluster's publication.
     pub publication: Option<PublicationSeen>,
     /// Ordinary tables and hypertable roots in the published schemas.
@@ -228,8 +252,6 @@ pub struct DatabaseSeen {
     pub hypertables: BTreeMap<TableName, Hypertable>,
     /// Their chunks.
     pub chunks: BTreeMap<TableName, Chunk>,
-    /// Where the server's log was when the chunks were read, or later: every chunk that is not among them was gone by then.
-    pub lsn: Lsn,
     /// A subscriber: chunks that the publisher dropped, whose place is kept until it has applied the publisher's log up to
     /// this position.
     pub retired: BTreeMap<TableName, Lsn>,
@@ -250,6 +272,12 @@ pub struct DatabaseSeen {
     pub outside: Seen<OutsideSeen>,
     /// How each logical replica compared with this database last; on the primary only.
     pub verified: BTreeMap<NodeName, Verified>,
+    /// What is on record about backup jobs; on the primary only.
+    pub backups: BackupsSeen,
+    /// The last changes of the primary, the newest first.
+    pub promotions: Vec<PastPromotion>,
+    /// Failover is paused, by the time of the server.
+    pub failover_paused: Option<FailoverPause>,
 }
 
 /// What is on record about comparing one logical replica.
@@ -285,6 +313,17 @@ pub struct SeatRow {
     pub seat: Seat,
     /// The epoch it believes in.
     pub epoch: u64,
+    /// It gave up its place: the node whose logical replica it is since.
+    pub follows: Option<String>,
+    /// Its rows are those that node had when its slot there was made, so that it can go on from there without a copy.
+    pub resumes: bool,
+}
+
+impl SeatRow {
+    /// As a node is provisioned or promoted: it gave up nothing.
+    pub fn new(node: impl Into<String>, seat: Seat, epoch: u64) -> Self {
+        Self { node: node.into(), seat, epoch, follows: None, resumes: false }
+    }
 }
 
 /// A table that a publication may cover.
@@ -325,7 +364,7 @@ pub struct PublicationSeen {
 pub struct SubscriptionSeen {
     /// It is enabled.
     pub enabled: bool,
-    /// Its apply worker runs.
+    /// Its apply worker runs, and does not only begin to, again and again.
     pub is_applying: bool,
     /// The publications it reads.
     pub publications: BTreeSet<Ident>,
@@ -333,6 +372,9 @@ pub struct SubscriptionSeen {
     pub tables: BTreeMap<TableName, char>,
     /// Everything up to here is applied and reported.
     pub applied: Option<Lsn>,
+    /// The table that its apply worker wants and does not find here. PostgreSQL tells it in the server's log only, so it is
+    /// looked up there, and only while the worker fails.
+    pub wanting: Option<TableName>,
     /// Failed attempts to apply, since statistics were reset.
     pub apply_errors: u64,
     /// Failed attempts to copy a table, since statistics were reset.

@@ -40,7 +40,8 @@ fn database<'a>(primary: &NodeName, observed: &'a mut Observed) -> Option<&'a mu
 async fn read(site: &Site, primary: &NodeName, port: u16, is_thorough: bool) -> Result<OutsideSeen, ReachError> {
     let declared = &site.desired.outside;
     let session = site.session(primary, port).await?;
-    let mut seen = postgres::outside::read(&session, declared).await?;
+    let reading = postgres::outside::read(&session, declared);
+    let mut seen = session.promptly("look at what is declared to the outside", reading).await?;
     seen.refusals = site.refusals();
     let to_try = outside::filters_to_try(declared, &seen);
     if is_thorough && !to_try.is_empty() {

@@ -12,7 +12,8 @@ use serde::Serialize;
 use super::hold::Reason;
 use super::scope;
 use crate::model::chunk::{Chunk, ChunkToMirror, Dimension, Hypertable, Partitioning};
-use crate::model::names::TableName;
+use crate::model::lsn::Lsn;
+use crate::model::names::{Ident, TableName};
 use crate::model::observed::{DatabaseSeen, PublicationSeen};
 
 /// Types of time dimensions whose values can be told from TimescaleDB's own unit.
@@ -21,6 +22,9 @@ const TIME_TYPES: [&str; 6] =
 
 /// How many compressed chunks are named; more would say no more.
 const NAMED: usize = 20;
+
+/// Places that are kept at a time besides the one that is needed.
+const PLACES: usize = 50;
 
 /// What makes a subscriber's chunks equal to the publisher's.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -31,6 +35,9 @@ pub struct Mirror {
     pub retire: BTreeSet<TableName>,
     /// Chunks to make here, in the order of their names.
     pub make: Vec<ChunkToMirror>,
+    /// Chunks that were made and dropped again before anybody looked, and their hypertable: a table is needed in the place of
+    /// the first for the changes on their way, which stop all others, and then perhaps of those with the next numbers.
+    pub keep: Option<(BTreeSet<TableName>, TableName)>,
     /// Retired chunks whose last changes have arrived.
     pub forget: BTreeSet<TableName>,
     /// Some chunk is lacking and cannot be made now.
@@ -41,7 +48,7 @@ pub struct Mirror {
 
 /// Compares the chunks of hypertables that are on both sides.
 pub fn mirror(theirs: &DatabaseSeen, ours: &DatabaseSeen) -> Mirror {
-    let mut mirror = Mirror::default();
+    let mut mirror = Mirror { forget: settled(ours), ..Mirror::default() };
     for (name, hypertable) in &theirs.hypertables {
         mirror.held.extend(strange_time(hypertable).map(|column_type| Reason::TimeType(name.clone(), column_type)));
         match ours.hypertables.get(name) {
@@ -76,6 +83,10 @@ pub fn mirror(theirs: &DatabaseSeen, ours: &DatabaseSeen) -> Mirror {
             None if ours.tables.contains_key(name) || ours.strangers.contains(name) => {
                 mirror.hold(Reason::NameClash(name.clone()));
             }
+            // Of another primary's, which gave its numbers anew.
+            None if ours.retired.contains_key(name) && !mirror.forget.contains(name) => {
+                mirror.hold(Reason::NameClash(name.clone()));
+            }
             None => match in_the_way(theirs, ours, chunk, &mirror.retire) {
                 Some(reason) => mirror.hold(reason),
                 None => mirror.make.push(ChunkToMirror {
@@ -86,15 +97,23 @@ pub fn mirror(theirs: &DatabaseSeen, ours: &DatabaseSeen) -> Mirror {
             },
         }
     }
-    let applied = ours.subscription.as_ref().and_then(|subscription| subscription.applied);
-    mirror.forget = ours
-        .retired
-        .iter()
-        // Without a subscription nothing is on its way.
-        .filter(|(_, gone)| ours.subscription.is_none() || applied.is_some_and(|applied| applied >= **gone))
-        .map(|(name, _)| name.clone())
-        .collect();
+    if let Some(wanting) = wanting(theirs, ours) {
+        let hypertable = theirs.hypertables.values().find(|hypertable| hypertable.could_name(wanting));
+        match hypertable.filter(|hypertable| ours.hypertables.contains_key(&hypertable.name)) {
+            Some(hypertable) => {
+                mirror.keep = Some((passed(theirs, ours, hypertable, wanting), hypertable.name.clone()));
+            }
+            None => mirror.held.push(Reason::WantsDropped(wanting.clone())),
+        }
+    }
     mirror
+}
+
+/// Retired chunks for which nothing is on its way any more; without a subscription nothing ever is.
+fn settled(ours: &DatabaseSeen) -> BTreeSet<TableName> {
+    let applied = ours.subscription.as_ref().and_then(|subscription| subscription.applied);
+    let is_settled = |gone: &Lsn| ours.subscription.is_none() || applied.is_some_and(|applied| applied >= *gone);
+    ours.retired.iter().filter(|(_, gone)| is_settled(gone)).map(|(name, _)| name.clone()).collect()
 }
 
 impl Mirror {
@@ -102,6 +121,39 @@ impl Mirror {
         self.is_incomplete = true;
         self.held.push(reason);
     }
+}
+
+/// What the apply worker does not find, and neither side has. Whatever the publisher has is mirrored, or missed by name.
+fn wanting<'a>(theirs: &DatabaseSeen, ours: &'a DatabaseSeen) -> Option<&'a TableName> {
+    let wanting = ours.subscription.as_ref()?.wanting.as_ref()?;
+    let is_somewhere = [theirs, ours].into_iter().any(|side| side.has(wanting) || side.strangers.contains(wanting));
+    (!is_somewhere && !ours.retired.contains_key(wanting)).then_some(wanting)
+}
+
+/// The wanted chunk, and names that chunks of this hypertable had if those that came next went the same way. Numbers are given
+/// once, so a name that the publisher has not is one it never has again, and a place that nothing comes for is soon cleared.
+fn passed(
+    theirs: &DatabaseSeen,
+    ours: &DatabaseSeen,
+    hypertable: &Hypertable,
+    first: &TableName,
+) -> BTreeSet<TableName> {
+    let taken: BTreeSet<u64> = theirs.chunks.keys().filter_map(number).collect();
+    let past = number(first).map_or(u64::MAX, |number| number + 1);
+    let last = taken.last().copied().unwrap_or_default();
+    let names = (past..=last).filter(|number| !taken.contains(number)).filter_map(|number| {
+        let name = Ident::new(&format!("{}_{number}_chunk", hypertable.chunk_prefix)).ok()?;
+        Some(TableName { schema: hypertable.chunk_schema.clone(), table: name })
+    });
+    let is_free =
+        |name: &TableName| !ours.has(name) && !ours.retired.contains_key(name) && !ours.strangers.contains(name);
+    std::iter::once(first.clone()).chain(names.filter(is_free).take(PLACES)).collect()
+}
+
+/// The number in the name of a chunk.
+fn number(chunk: &TableName) -> Option<u64> {
+    let (_, number) = chunk.table.as_str().strip_suffix("_chunk")?.rsplit_once('_')?;
+    number.parse().ok()
 }
 
 /// The type of a dimension of ranges that `hypertide.time_literal` does not know.

@@ -69,21 +69,33 @@ pub fn steps<'a>(
         }
         Seen::Present(there) => there,
     };
-    match (there.state, &seen.server) {
-        (RunState::Paused, _) => held(Reason::Paused),
-        (RunState::Changing, _) => held(Reason::Unknown("Docker is restarting or removing its container".into())),
-        // It runs and could not be asked: neither judged nor rebuilt.
-        (RunState::Running, Seen::Unknown { because }) => held(Reason::Unknown(because.clone())),
-        (state, server) if is_outdated(there, &spec, observed.image.present()) => {
-            if !can_create {
-                return (Vec::new(), server.present().map_or(Inside::Later, Inside::Seen));
-            }
-            let stop = state.is_running().then(|| Step::StopNode { node: name.clone() });
-            let replace = [Step::RemoveContainer { node: name.clone() }, Step::CreateNode { spec }];
-            (stop.into_iter().chain(replace).chain(provision::start(name)).collect(), Inside::Later)
+    if let Some(reason) = unsettled(there.state, &seen.server) {
+        return held(reason);
+    }
+    let as_seen = seen.server.present().map_or(Inside::Later, Inside::Seen);
+    if is_outdated(there, &spec, observed.image.present()) {
+        if !can_create {
+            return (Vec::new(), as_seen);
         }
-        (RunState::Running, server) => (Vec::new(), server.present().map_or(Inside::Later, Inside::Seen)),
-        (RunState::Created | RunState::Exited, _) => (provision::start(name).to_vec(), Inside::Later),
+        let stop = there.state.is_running().then(|| Step::StopNode { node: name.clone() });
+        let replace = [Step::RemoveContainer { node: name.clone() }, Step::CreateNode { spec }];
+        return (stop.into_iter().chain(replace).chain(provision::start(name)).collect(), Inside::Later);
+    }
+    match there.state {
+        RunState::Running => (Vec::new(), as_seen),
+        // It ran, so it was given its passwords, and nobody can write until it runs again.
+        RunState::Exited => (vec![Step::StartNode { node: name.clone() }], Inside::Later),
+        _ => (provision::start(name).to_vec(), Inside::Later),
+    }
+}
+
+/// Why a node can be neither judged nor rebuilt just now.
+pub fn unsettled(state: RunState, server: &Seen<ServerSeen>) -> Option<Reason> {
+    match (state, server) {
+        (RunState::Paused, _) => Some(Reason::Paused),
+        (RunState::Changing, _) => Some(Reason::Unknown("Docker is restarting or removing its container".into())),
+        (RunState::Running, Seen::Unknown { because }) => Some(Reason::Unknown(because.clone())),
+        (RunState::Running | RunState::Created | RunState::Exited, _) => None,
     }
 }
 
@@ -104,6 +116,9 @@ pub fn refusals(node: &DesiredNode, is_primary: bool, seen: &NodeSeen, observed:
     let on_volume = seen.volume.present().filter(|volume| volume.ours).and_then(|volume| volume.seat);
     // A promoted replica says "primary" and keeps the seat it was provisioned for.
     let in_database = topology::seat_row_of_writer(seen).map(|row| row.seat).filter(|_| !is_primary || !claims(seen));
+    // One that gives up its place says so still; one that gave it up says to whom.
+    let in_database = in_database.filter(|_| topology::yields_to(seen).is_none());
+    let in_database = in_database.filter(|_| is_primary || topology::follows_since(seen).is_none());
     let was = [on_volume, in_database].into_iter().flatten().find(|was| *was != node.seat);
     refusals.extend(was.map(|was| Reason::SeatChanged(was, node.seat)));
     if seen.container.present().is_some_and(|container| !container.ours) {

@@ -17,16 +17,25 @@ use crate::model::pack::{Applied, MigrationId, Pack};
 use crate::model::seen::Seen;
 
 /// Version of hypertide's own schema in a database; raise it with every change of `sql/setup/catalog.sql`.
-pub const CATALOG_VERSION: u32 = 4;
+pub const CATALOG_VERSION: u32 = 12;
 
-/// Login roles of every cluster: streaming and table copies, applications, people who read, and monitoring.
-pub const ROLES: [&str; 4] = ["replicator", "app", "reader", "monitor"];
+/// The role as which the endpoints' PgBouncer asks for verifiers, and the only one that its admin console lets in.
+pub const POOLER: &str = "hypertide_pooler";
+
+/// Login roles of every cluster: streaming and table copies, applications, people who read, monitoring, and the endpoints.
+pub const ROLES: [&str; 5] = ["replicator", "app", "reader", "monitor", POOLER];
 
 /// The superuser of every cluster.
 pub const SUPERUSER: &str = "postgres";
 
 /// A node that is wanted and of which nothing exists.
-pub static NOTHING_SEEN: NodeSeen = NodeSeen { volume: Seen::Absent, container: Seen::Absent, server: Seen::Absent };
+pub static NOTHING_SEEN: NodeSeen = NodeSeen {
+    volume: Seen::Absent,
+    container: Seen::Absent,
+    server: Seen::Absent,
+    probe: Seen::Absent,
+    mark: Seen::Absent,
+};
 
 /// Steps per node, in the order of stages.
 #[derive(Debug, Default)]
@@ -78,7 +87,9 @@ pub fn lanes<'a>(
     for node in replicas_first.chain(nodes.iter().filter(|node| node.name == *primary)) {
         let seen = observed.nodes.get(&node.name).unwrap_or(&NOTHING_SEEN);
         let is_primary = node.name == *primary;
-        if !is_primary && could_be_primary(node, seen) {
+        let follows = topology::following(nodes, node, Some(primary));
+        let has_given_way = has_given_way(node, follows, primary, observed);
+        if !is_primary && !has_given_way && could_be_primary(node, seen) {
             // A second primary is neither made nor started, and one that lost its place is not written to.
             holds.push(Hold::new(node.name.as_str(), Reason::NotThePrimary(primary.clone())));
             continue;
@@ -90,8 +101,17 @@ pub fn lanes<'a>(
             // What it lacks as what it is not would only mislead.
             continue;
         }
+        let becomes_replica = match follows {
+            Some(Mode::Physical) => !is_standby(seen),
+            Some(Mode::Logical) => awaits_demotion(seen),
+            None => false,
+        };
+        if has_given_way && becomes_replica {
+            out.inside.insert(node.name.clone(), Inside::Later);
+            continue;
+        }
         let (mut lane, mut inside) = container::steps(wanted, node, seen, observed, holds);
-        if node.seat == Seat::Replica(Mode::Physical) && !is_primary {
+        if follows == Some(Mode::Physical) {
             // A standby's rows, roles and schema come with the WAL; only its container is ours to make.
             if !needs_clone(seen) {
                 out.steps.side_by_side.push(lane);
@@ -106,7 +126,8 @@ pub fn lanes<'a>(
         if is_primary && matches!(lane.first(), Some(Step::CreateVolume { .. })) {
             out.steps.first.push(lane.remove(0));
         }
-        lane.extend(server(node, inside));
+        let seat = follows.map_or(Seat::Primary, Seat::Replica);
+        lane.extend(server(node, seat, inside));
         if is_outdated(inside) {
             inside = Inside::Later;
         }
@@ -126,7 +147,6 @@ pub fn lanes<'a>(
         if !pending.is_empty() {
             out.migrating.push(node.name.clone());
         }
-        let seat = if is_primary { Seat::Primary } else { node.seat };
         if !has_subscription {
             lane.extend(pending.into_iter().map(|id| Step::ApplyMigration { node: node.name.clone(), id, seat }));
         } else if is_primary {
@@ -202,18 +222,54 @@ fn could_be_primary(node: &DesiredNode, seen: &NodeSeen) -> bool {
     node.seat == Seat::Primary || topology::writer_epoch(seen).is_some() || (is_standby && takes_writes)
 }
 
+/// It had the place of the primary, or is configured for it, and a replica took that and has it written down.
+pub fn has_given_way(node: &DesiredNode, follows: Option<Mode>, primary: &NodeName, observed: &Observed) -> bool {
+    let seen = observed.nodes.get(&node.name).unwrap_or(&NOTHING_SEEN);
+    let is_marked = topology::yields_to(seen).is_some();
+    let had_it = node.seat == Seat::Primary || is_marked;
+    match follows {
+        None => false,
+        Some(_) if !topology::has_taken_over(primary, observed) => false,
+        Some(Mode::Physical) => had_it,
+        // What it holds stays, so that it gave way must be certain.
+        Some(Mode::Logical) => {
+            let had_it = had_it || topology::writer_epoch(seen).is_some();
+            let is_told = topology::follows_since(seen) == Some(primary.as_str());
+            had_it && seen.volume.is_present() && (is_marked || is_told || keeps_slot(primary, &node.name, observed))
+        }
+    }
+}
+
+/// The primary keeps a usable slot for a logical replica.
+pub fn keeps_slot(primary: &NodeName, replica: &NodeName, observed: &Observed) -> bool {
+    let slots = observed.nodes.get(primary).and_then(|seen| seen.server.present()).map(|server| &server.slots);
+    slots.and_then(|slots| slots.get(&replica.slot())).is_some_and(|slot| slot.is_logical && !slot.lost)
+}
+
+/// It gave up its place to a logical replica, answers, and has not become one itself yet.
+pub fn awaits_demotion(seen: &NodeSeen) -> bool {
+    let is_marked = topology::yields_to(seen).is_some();
+    seen.server.is_present() && (is_marked || topology::follows_since(seen).is_none())
+}
+
+/// It runs as a standby, and nothing says that it is one only because it must not write.
+pub fn is_standby(seen: &NodeSeen) -> bool {
+    seen.server.present().is_some_and(|server| server.in_recovery && server.yields_to.is_none())
+}
+
 /// A standby whose container is absent is cloned first; cloning leaves a volume that is already filled alone.
 pub fn needs_clone(seen: &NodeSeen) -> bool {
     seen.container.is_absent()
 }
 
-/// Starting a node. Its passwords come first each time: a run may have been cut off before it gave them.
+/// Starting a node for the first time. Its passwords come first, each time until it runs: a run may have been cut off before it gave
+/// them.
 pub fn start(node: &NodeName) -> [Step; 2] {
     [Step::GiveSecrets { node: node.clone() }, Step::StartNode { node: node.clone() }]
 }
 
 /// Roles, database, extension and hypertide's schema in a server that takes writes.
-fn server(node: &DesiredNode, inside: Inside<'_>) -> Vec<Step> {
+fn server(node: &DesiredNode, seat: Seat, inside: Inside<'_>) -> Vec<Step> {
     let name = &node.name;
     let (has_roles, has_database, has_catalog) = match inside {
         Inside::Later => return Vec::new(),
@@ -235,7 +291,7 @@ fn server(node: &DesiredNode, inside: Inside<'_>) -> Vec<Step> {
         steps.push(Step::CreateDatabase { node: name.clone() });
     }
     if !has_catalog {
-        steps.push(Step::InstallCatalog { node: name.clone(), seat: node.seat });
+        steps.push(Step::InstallCatalog { node: name.clone(), seat });
     }
     steps
 }

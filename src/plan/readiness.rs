@@ -35,6 +35,20 @@ pub enum Ineligible {
     ForeignChunks(usize),
     /// Tables that were compared and differ.
     Differs(usize),
+    /// Whether its rows are complete was never found out, or cannot be now.
+    CompletenessUnknown,
+    /// It is fenced: it holds what an earlier primary wrote.
+    Fenced,
+    /// How far it has the primary's log is not known.
+    PositionUnknown,
+    /// Its epoch is not known.
+    EpochUnknown,
+    /// It follows another epoch (the primary's, its own).
+    OtherEpoch(u64, u64),
+    /// Its log is not known to be on the primary's timeline.
+    OtherTimeline,
+    /// The configuration gives it the priority 0.
+    NeverPromoted,
 }
 
 impl Ineligible {
@@ -51,6 +65,36 @@ impl Ineligible {
             Self::NotCopied(_) => "not_copied",
             Self::ForeignChunks(_) => "foreign_chunks",
             Self::Differs(_) => "differs",
+            Self::CompletenessUnknown => "completeness_unknown",
+            Self::Fenced => "fenced",
+            Self::PositionUnknown => "position_unknown",
+            Self::EpochUnknown => "epoch_unknown",
+            Self::OtherEpoch(..) => "other_epoch",
+            Self::OtherTimeline => "other_timeline",
+            Self::NeverPromoted => "never_promoted",
+        }
+    }
+
+    /// What it costs is rows, and somebody may decide to do without them.
+    pub const fn is_about_rows(&self) -> bool {
+        match self {
+            Self::PrimaryUnknown
+            | Self::NotSubscribed
+            | Self::NotApplying
+            | Self::UnpublishedChunks(_)
+            | Self::UnsubscribedChunks(_)
+            | Self::NotCopied(_)
+            | Self::ForeignChunks(_)
+            | Self::Differs(_)
+            | Self::CompletenessUnknown
+            | Self::PositionUnknown => true,
+            Self::Unreachable
+            | Self::NotAReplica
+            | Self::Fenced
+            | Self::EpochUnknown
+            | Self::OtherEpoch(..)
+            | Self::OtherTimeline
+            | Self::NeverPromoted => false,
         }
     }
 }
@@ -68,6 +112,13 @@ impl fmt::Display for Ineligible {
             Self::NotCopied(count) => write!(f, "{count} tables are still being copied"),
             Self::ForeignChunks(count) => write!(f, "{count} chunks are not the primary's"),
             Self::Differs(count) => write!(f, "{count} tables were compared and differ"),
+            Self::CompletenessUnknown => f.write_str("whether its rows are complete is not known"),
+            Self::Fenced => f.write_str("it is fenced and holds what an earlier primary wrote"),
+            Self::PositionUnknown => f.write_str("how far it has the primary's log is not known"),
+            Self::EpochUnknown => f.write_str("its epoch is not known"),
+            Self::OtherEpoch(primary, own) => write!(f, "it follows epoch {own}, and the primary's is {primary}"),
+            Self::OtherTimeline => f.write_str("its log is not known to be on the primary's timeline"),
+            Self::NeverPromoted => f.write_str("its `priority` is 0"),
         }
     }
 }

@@ -4,25 +4,38 @@
 
 use std::collections::BTreeSet;
 
+use super::endpoint::step::EndpointStep;
 use super::hold::{Hold, Reason};
 use super::outside::step::OutsideStep;
 use super::step::{Plan, Stage, Step, Subject};
+use crate::model::endpoint::Access;
 use crate::model::names::NodeName;
 
 /// The agent's part of a plan. At a node's first step outside the remit, nothing later in the plan touches that node.
 /// Of the steps on the host, making passwords blocks every node; what needs the others on a node is outside the remit
-/// itself.
+/// itself. A primary that was stopped while failover is paused stays as it is.
 pub fn agent(plan: Plan) -> Plan {
-    let mut kept = Plan { stages: Vec::new(), holds: plan.holds };
+    let Plan { stages, holds, left_stopped } = plan;
+    let mut kept = Plan { stages: Vec::new(), holds, left_stopped: None };
     let mut blocked: BTreeSet<NodeName> = BTreeSet::new();
+    let mut blocked_endpoints: BTreeSet<Access> = BTreeSet::new();
     let mut has_passwords = true;
-    for stage in plan.stages {
+    for stage in stages {
         let mut lanes = Vec::new();
         for lane in stage.lanes {
             let mut rest = Vec::new();
             for step in lane {
-                let is_blocked = matches!(step.subject(), Subject::Node(node) if blocked.contains(node));
+                let is_blocked = match step.subject() {
+                    Subject::Node(node) => blocked.contains(node),
+                    Subject::Endpoint(access) => blocked_endpoints.contains(&access),
+                    Subject::Host | Subject::Agent => false,
+                };
                 if is_blocked {
+                    continue;
+                }
+                if let Some(node) = left_stopped.as_ref().filter(|node| starts(&step, node)) {
+                    blocked.insert(node.clone());
+                    kept.holds.push(Hold::new(node.as_str(), Reason::FailoverPaused));
                     continue;
                 }
                 if is_in_remit(&step) && has_passwords {
@@ -35,6 +48,10 @@ pub fn agent(plan: Plan) -> Plan {
                     (_, Subject::Node(node)) => {
                         blocked.insert(node.clone());
                         node.to_string()
+                    }
+                    (_, Subject::Endpoint(access)) => {
+                        blocked_endpoints.insert(access);
+                        access.name().to_owned()
                     }
                     (_, Subject::Host | Subject::Agent) => {
                         has_passwords &= step != Step::CreateSecrets;
@@ -53,23 +70,37 @@ pub fn agent(plan: Plan) -> Plan {
     kept
 }
 
-/// The agent starts what stopped and keeps replication complete.
+/// The step is the start of this node, or the beginning of it.
+fn starts(step: &Step, node: &NodeName) -> bool {
+    matches!(step, Step::GiveSecrets { node: of } | Step::StartNode { node: of } if of == node)
+}
+
+/// The agent starts what stopped, keeps replication complete and clients led to where they belong.
 const fn is_in_remit(step: &Step) -> bool {
     matches!(
         step,
         Step::GiveSecrets { .. }
             | Step::StartNode { .. }
+            | Step::Rejoin { .. }
+            | Step::Follow { .. }
+            | Step::RaiseEpoch { .. }
+            | Step::LiftFence { .. }
+            | Step::Demote { .. }
+            | Step::Resubscribe { .. }
+            | Step::UnguardTables { .. }
             | Step::AlignPasswords { .. }
             | Step::PublishTables { .. }
             | Step::EnableAutoPublication { .. }
             | Step::PrepareSubscriber { .. }
             | Step::AlignPartitioning { .. }
             | Step::RetireChunks { .. }
+            | Step::KeepPlaces { .. }
             | Step::MirrorChunks { .. }
             | Step::ForgetRetired { .. }
             | Step::MakeChunksAhead { .. }
             | Step::GuardTables { .. }
             | Step::RefreshSubscription { .. }
+            | Step::Endpoint { step: EndpointStep::Start { .. } | EndpointStep::Repoint { .. }, .. }
             | Step::Outside { step: OutsideStep::PublishChunks { .. }, .. }
     )
 }
@@ -80,6 +111,19 @@ mod tests {
 
     fn start(name: &str) -> Step {
         Step::StartNode { node: crate::plan::simulate::world::node_name(name) }
+    }
+
+    #[test]
+    fn a_primary_that_failover_is_paused_for_is_left_stopped_and_nothing_else_is() {
+        let node = || crate::plan::simulate::world::node_name("a");
+        let mut plan = Plan { left_stopped: Some(node()), ..Plan::default() };
+        let secrets = Step::GiveSecrets { node: node() };
+        plan.then_side_by_side(vec![vec![secrets, start("a")], vec![start("b")]]);
+        let kept = agent(plan.clone());
+        assert_eq!(kept.steps().cloned().collect::<Vec<_>>(), [start("b")]);
+        assert_eq!(kept.holds, [Hold::new("a", Reason::FailoverPaused)]);
+        let awake = agent(Plan { left_stopped: None, ..plan });
+        assert_eq!((awake.steps().count(), awake.holds), (3, Vec::new()));
     }
 
     #[test]

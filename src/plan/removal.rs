@@ -4,14 +4,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::endpoint::step::EndpointStep;
 use super::hold::{Hold, Reason};
 use super::provision::NOTHING_SEEN;
 use super::scope;
 use super::step::{Plan, Step};
-use crate::model::cluster::{Mode, Seat};
+use crate::model::cluster::Mode;
 use crate::model::desired::DesiredNode;
 use crate::model::names::{Ident, NodeName, TableName};
-use crate::model::observed::Observed;
+use crate::model::observed::{Observed, RunState};
 use crate::model::seen::Seen;
 
 /// Removes a replica with its volume, and its slot on the primary. What does not carry the cluster's label, or could not
@@ -60,27 +61,23 @@ pub fn replica(node: &NodeName, primary: &NodeName, observed: &Observed) -> Plan
 /// Throws away what a replica holds, so that the next plan copies it afresh.
 ///
 /// A logical replica keeps its schema and is emptied; a standby is cloned anew.
-pub fn resync(node: &DesiredNode, primary: &NodeName, observed: &Observed) -> Plan {
-    let Seat::Replica(mode) = node.seat else { return Plan::default() };
+pub fn resync(node: &NodeName, mode: Mode, primary: &NodeName, observed: &Observed) -> Plan {
     if mode == Mode::Physical {
-        return replica(&node.name, primary, observed);
+        return replica(node, primary, observed);
     }
     let mut plan = Plan::default();
-    let Some(database) = observed
-        .nodes
-        .get(&node.name)
-        .and_then(|seen| seen.server.present())
-        .and_then(|server| server.database.present())
+    let Some(database) =
+        observed.nodes.get(node).and_then(|seen| seen.server.present()).and_then(|server| server.database.present())
     else {
         return plan;
     };
     let mut lane = Vec::new();
     if database.subscription.is_some() {
-        lane.push(Step::Unsubscribe { node: node.name.clone() });
+        lane.push(Step::Unsubscribe { node: node.clone() });
     }
-    lane.push(Step::EmptyReplica { node: node.name.clone(), tables: emptiable(&database.tables) });
+    lane.push(Step::EmptyReplica { node: node.clone(), tables: emptiable(&database.tables) });
     plan.then(lane);
-    plan.then(slot_away(&node.name, primary, observed));
+    plan.then(slot_away(node, primary, observed));
     plan
 }
 
@@ -88,12 +85,19 @@ fn emptiable<T>(tables: &BTreeMap<TableName, T>) -> BTreeSet<TableName> {
     tables.keys().filter(|table| !scope::is_timescale_own(&table.schema)).cloned().collect()
 }
 
-/// Stops every running node, replicas before the primary, and removes nothing but the agent.
+/// Stops what runs: the endpoints first, then replicas, then the primary. Removes nothing but the agent.
 pub fn stop_all(nodes: &[DesiredNode], primary: Option<&NodeName>, observed: &Observed) -> Plan {
     let mut plan = Plan::default();
     if observed.agent.present().is_some_and(|agent| agent.ours) {
         plan.then(vec![Step::RemoveAgent]);
     }
+    let of_endpoints = observed.endpoints.iter().filter(|(_, seen)| {
+        let container = seen.container.present();
+        // One that Docker is about to restart is stopped as well.
+        container.is_some_and(|it| it.ours && !matches!(it.state, RunState::Created | RunState::Exited))
+    });
+    let stop_endpoint = |access| vec![Step::Endpoint { access, step: EndpointStep::Stop }];
+    plan.then_side_by_side(of_endpoints.map(|(access, _)| stop_endpoint(*access)).collect());
     let is_running = |name: &NodeName| {
         observed
             .nodes

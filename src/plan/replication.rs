@@ -5,15 +5,17 @@
 mod standby;
 mod subscriber;
 
-use super::container::Inside;
+use std::collections::BTreeSet;
+
+use super::container::{self, Inside};
 use super::hold::{Hold, Reason};
-use super::provision::{NOTHING_SEEN, Provisioned};
+use super::provision::{self, NOTHING_SEEN, Provisioned};
 use super::step::Step;
-use super::{Wanted, chunks, publication};
-use crate::model::cluster::{Mode, Seat};
+use super::{Wanted, chunks, publication, topology};
+use crate::model::cluster::Mode;
 use crate::model::desired::DesiredNode;
-use crate::model::names::NodeName;
-use crate::model::observed::{DatabaseSeen, Observed, ServerSeen};
+use crate::model::names::{NodeName, TableName};
+use crate::model::observed::{DatabaseSeen, NodeSeen, Observed, ServerSeen};
 use crate::model::seen::Seen;
 use subscriber::Subscriber;
 
@@ -28,7 +30,7 @@ pub struct Stages {
     pub on_primary: Vec<Step>,
     /// One lane per replica.
     pub on_replicas: Vec<Vec<Step>>,
-    /// On the primary: chunks no replica may meet before they can be mirrored, so the next pass does that.
+    /// On the primary: chunks no replica may meet before they can be mirrored, so the next pass does that; and what only tidies up.
     pub ahead: Vec<Step>,
 }
 
@@ -63,7 +65,7 @@ pub fn stages(
     let replicas = |mode| {
         nodes.iter().filter(move |node| {
             let is_planned = provisioned.inside.contains_key(&node.name);
-            node.seat == Seat::Replica(mode) && node.name != *primary && is_planned
+            topology::following(nodes, node, Some(primary)) == Some(mode) && is_planned
         })
     };
     let awaiting = |holds: &mut Vec<Hold>| {
@@ -96,7 +98,17 @@ pub fn stages(
         if !ahead.is_empty() {
             out.ahead.push(Step::MakeChunksAhead { node: primary.clone(), chunks: ahead });
         }
+        let guarded = source.database.map(guarded).unwrap_or_default();
+        if !guarded.is_empty() {
+            out.ahead.push(Step::UnguardTables { node: primary.clone(), tables: guarded });
+        }
         for node in replicas(Mode::Logical) {
+            let seen = observed.nodes.get(&node.name).unwrap_or(&NOTHING_SEEN);
+            let has_given_way = provision::has_given_way(node, Some(Mode::Logical), primary, observed);
+            if has_given_way && provision::awaits_demotion(seen) {
+                out.on_replicas.push(demotion(node, primary, seen, observed, holds));
+                continue;
+            }
             let inside = provisioned.inside.get(&node.name).copied().unwrap_or(Inside::Later);
             let is_migrating = provisioned.migrating.contains(&node.name) || provisioned.migrating.contains(primary);
             let name = &node.name;
@@ -109,6 +121,29 @@ pub fn stages(
         out.add(standby::lanes(wanted, node, source, seen, observed, holds));
     }
     out
+}
+
+/// A node that gave up its place becomes a logical replica. Whether its rows are those of the primary shows by the slot: a switchover
+/// makes it before the primary's first write.
+fn demotion(
+    node: &DesiredNode,
+    primary: &NodeName,
+    seen: &NodeSeen,
+    observed: &Observed,
+    holds: &mut Vec<Hold>,
+) -> Vec<Step> {
+    let state = seen.container.present().map(|container| container.state);
+    if let Some(why_not) = state.and_then(|state| container::unsettled(state, &seen.server)) {
+        holds.push(Hold::new(node.name.as_str(), why_not));
+        return Vec::new();
+    }
+    let resumes = provision::keeps_slot(primary, &node.name, observed);
+    vec![Step::Demote { node: node.name.clone(), from: primary.clone(), resumes }]
+}
+
+/// Tables of a primary that refuse writes, since it was a logical replica before.
+fn guarded(database: &DatabaseSeen) -> BTreeSet<TableName> {
+    database.tables.iter().filter(|(_, seen)| seen.is_guarded).map(|(name, _)| name.clone()).collect()
 }
 
 impl Stages {

@@ -90,6 +90,7 @@ mod tests {
         let hypertable = |name: &str, chunk_schema| Hypertable {
             name: table(name),
             chunk_schema: ident(chunk_schema),
+            chunk_prefix: "_hyper_1".into(),
             dimensions: Vec::new(),
             compressed: false,
             now: None,

@@ -5,13 +5,16 @@
 
 mod act;
 mod convergence;
+pub mod endpoint;
 mod events;
 pub mod generate;
 mod look;
 mod outside;
+mod paused;
 mod removing;
 mod safety;
 mod sql;
+mod succession;
 pub mod time;
 pub mod world;
 

@@ -10,11 +10,13 @@ use std::net::IpAddr;
 use serde::Serialize;
 
 use super::chunks::ahead::ChunkAhead;
+use super::endpoint::step::EndpointStep;
 use super::hold::Hold;
 use super::outside::step::OutsideStep;
 use crate::model::chunk::{ChunkToMirror, Hypertable};
 use crate::model::cluster::Seat;
 use crate::model::digest;
+use crate::model::endpoint::Access;
 use crate::model::names::{Ident, NodeName, TableName};
 use crate::model::pack::MigrationId;
 
@@ -25,6 +27,8 @@ pub struct Plan {
     pub stages: Vec<Stage>,
     /// Wanted, but not now, each with its reason.
     pub holds: Vec<Hold>,
+    /// The primary, while failover is paused: a person's verb starts it, the agent does not.
+    pub left_stopped: Option<NodeName>,
 }
 
 /// Lanes that may run side by side; the next stage begins when all of them are done.
@@ -56,6 +60,43 @@ pub enum Step {
         node: NodeName,
         /// The primary.
         from: NodeName,
+    },
+    /// Make a node that gave up its place a standby of the node that took it: rewound, or copied afresh.
+    Rejoin {
+        /// Which node.
+        node: NodeName,
+        /// The primary.
+        from: NodeName,
+    },
+    /// Have a standby follow another primary.
+    Follow {
+        /// The standby.
+        node: NodeName,
+        /// The primary.
+        from: NodeName,
+    },
+    /// Write down in a database that was promoted that it is the primary now, in a new epoch.
+    RaiseEpoch {
+        /// The new primary.
+        node: NodeName,
+        /// The epoch that begins with it.
+        epoch: u64,
+    },
+    /// Let a primary take writes again that was about to give up its place.
+    LiftFence {
+        /// The primary.
+        node: NodeName,
+        /// The replica that did not come to take its place.
+        to: NodeName,
+    },
+    /// Make a node that gave up its place to a logical replica a logical replica of that: read-only, with its mark taken away.
+    Demote {
+        /// Which node.
+        node: NodeName,
+        /// The primary.
+        from: NodeName,
+        /// The primary keeps a slot for it from before its own first write.
+        resumes: bool,
     },
     /// Create a node's container.
     CreateNode {
@@ -167,10 +208,12 @@ pub enum Step {
         /// The slot.
         slot: Ident,
     },
-    /// Move chunk numbers out of the publisher's way and make the database read-only for applications.
+    /// Make the database read-only for applications, and move its chunk numbers out of the publisher's way.
     PrepareSubscriber {
         /// The replica.
         node: NodeName,
+        /// The publisher's are below those that are reserved for replicas.
+        reserves_chunk_names: bool,
     },
     /// Create chunks on a logical replica exactly as the publisher has them.
     MirrorChunks {
@@ -195,6 +238,17 @@ pub enum Step {
         /// Which chunks.
         chunks: BTreeSet<TableName>,
     },
+    /// Make tables in the places of chunks that were made and dropped before anybody looked, for their changes on their way.
+    KeepPlaces {
+        /// The replica.
+        node: NodeName,
+        /// The primary, which is asked again whether they are gone.
+        from: NodeName,
+        /// Which chunks.
+        chunks: BTreeSet<TableName>,
+        /// The hypertable they belonged to, and whose columns they had.
+        hypertable: TableName,
+    },
     /// Drop the tables that keep the places of retired chunks whose last changes have arrived.
     ForgetRetired {
         /// The replica.
@@ -215,6 +269,20 @@ pub enum Step {
         node: NodeName,
         /// Hypertable roots and plain tables.
         tables: BTreeSet<TableName>,
+    },
+    /// Take those triggers from tables of a logical replica that became the primary.
+    UnguardTables {
+        /// The primary.
+        node: NodeName,
+        /// Hypertable roots and plain tables.
+        tables: BTreeSet<TableName>,
+    },
+    /// Create a subscription that goes on where the node's own rows end, from a slot that is there.
+    Resubscribe {
+        /// The replica.
+        node: NodeName,
+        /// The primary.
+        to: NodeName,
     },
     /// Create the subscription, which also creates its slot on the primary.
     Subscribe {
@@ -246,6 +314,13 @@ pub enum Step {
         node: NodeName,
         /// What.
         step: OutsideStep,
+    },
+    /// Something on what clients connect to.
+    Endpoint {
+        /// Which one.
+        access: Access,
+        /// What.
+        step: EndpointStep,
     },
     /// Stop and remove the agent's container.
     RemoveAgent,
@@ -288,6 +363,8 @@ pub enum Subject<'a> {
     Host,
     /// One node.
     Node(&'a NodeName),
+    /// What clients connect to.
+    Endpoint(Access),
     /// The agent.
     Agent,
 }
@@ -299,6 +376,11 @@ impl Step {
             Self::ProvideImage | Self::ProvideToolImage | Self::CreateSecrets | Self::CreateNetwork => Subject::Host,
             Self::CreateVolume { spec } | Self::CreateNode { spec } => Subject::Node(&spec.node),
             Self::CloneStandby { node, .. }
+            | Self::Rejoin { node, .. }
+            | Self::Follow { node, .. }
+            | Self::RaiseEpoch { node, .. }
+            | Self::LiftFence { node, .. }
+            | Self::Demote { node, .. }
             | Self::GiveSecrets { node }
             | Self::StartNode { node }
             | Self::StopNode { node }
@@ -316,18 +398,22 @@ impl Step {
             | Self::EnableAutoPublication { node }
             | Self::CreateSlot { node, .. }
             | Self::DropSlot { node, .. }
-            | Self::PrepareSubscriber { node }
+            | Self::PrepareSubscriber { node, .. }
             | Self::MirrorChunks { node, .. }
             | Self::AlignPartitioning { node, .. }
             | Self::RetireChunks { node, .. }
+            | Self::KeepPlaces { node, .. }
             | Self::ForgetRetired { node, .. }
             | Self::MakeChunksAhead { node, .. }
             | Self::GuardTables { node, .. }
+            | Self::UnguardTables { node, .. }
+            | Self::Resubscribe { node, .. }
             | Self::Subscribe { node, .. }
             | Self::RefreshSubscription { node }
             | Self::Unsubscribe { node }
             | Self::EmptyReplica { node, .. }
             | Self::Outside { node, .. } => Subject::Node(node),
+            Self::Endpoint { access, .. } => Subject::Endpoint(*access),
             Self::RemoveAgent | Self::CreateAgent { .. } | Self::StartAgent => Subject::Agent,
         }
     }
@@ -336,7 +422,7 @@ impl Step {
 impl Step {
     /// Nothing is lacking while it is not done: it prepares for what comes, or tidies up. It may wait for a better moment.
     pub const fn is_upkeep(&self) -> bool {
-        matches!(self, Self::MakeChunksAhead { .. } | Self::ForgetRetired { .. })
+        matches!(self, Self::MakeChunksAhead { .. } | Self::ForgetRetired { .. } | Self::UnguardTables { .. })
     }
 }
 

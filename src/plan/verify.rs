@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::topology;
-use crate::model::cluster::{Mode, Seat};
+use crate::model::cluster::Mode;
 use crate::model::desired::{Desired, DesiredNode, VerifySchedule};
 use crate::model::names::{Ident, NodeName, TableName};
 use crate::model::observed::Observed;
@@ -50,10 +50,10 @@ pub fn sides(desired: &Desired, observed: &Observed) -> Option<Sides> {
     let nodes = topology::nodes(desired, observed);
     let name = topology::primary(&nodes, observed).ok()?;
     observed.nodes.get(&name).filter(|seen| topology::writer_epoch(seen).is_some())?;
-    let of_mode = |mode| nodes.iter().filter(move |node| node.seat == Seat::Replica(mode));
+    let subscribes = |node: &&DesiredNode| topology::following(&nodes, node, Some(&name)) == Some(Mode::Logical);
     Some(Sides {
-        replicas: of_mode(Mode::Logical).filter(|node| node.name != name).cloned().collect(),
-        standbys: of_mode(Mode::Physical).filter(|node| node.name != name).map(|node| node.name.clone()).collect(),
+        replicas: nodes.iter().filter(subscribes).cloned().collect(),
+        standbys: topology::standbys(&nodes, &name).cloned().collect(),
         primary: nodes.iter().find(|node| node.name == name)?.clone(),
     })
 }

@@ -1,4 +1,5 @@
-//! Waiting until a subscriber has applied everything that its publisher had committed at a position.
+//! Waiting until a replica has everything that its primary had committed at a position: a subscriber has applied it, a standby has
+//! replayed it. What a standby says of itself can be believed; the rest of this page is about subscribers.
 //!
 //! # What is believed, and why
 //!
@@ -26,6 +27,7 @@
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
+use super::base;
 use super::look::odd;
 use super::session::{PostgresError, Session};
 use crate::model::lsn::Lsn;
@@ -33,6 +35,9 @@ use crate::model::names::Ident;
 
 /// Between two looks at the subscriber: a local round trip takes less.
 const GLANCE: Duration = Duration::from_millis(4);
+
+/// The same on a standby: nobody holds writers off meanwhile.
+const REPLAY_GLANCE: Duration = Duration::from_millis(20);
 
 /// Writes a mark into the publisher's log, flushes it, and gives its position: everything committed before is below it.
 ///
@@ -78,6 +83,18 @@ pub async fn wait_until_applied(
         }
         tokio::time::sleep(GLANCE).await;
     }
+}
+
+/// Waits until a standby has replayed everything before a position of its primary. `false` when it has not after `patience`.
+pub async fn wait_until_replayed(standby: &Session, position: Lsn, patience: Duration) -> Result<bool, PostgresError> {
+    let began = Instant::now();
+    while base::replayed(standby).await? < position {
+        if began.elapsed() >= patience {
+            return Ok(false);
+        }
+        tokio::time::sleep(REPLAY_GLANCE).await;
+    }
+    Ok(true)
 }
 
 /// Up to where this subscription has applied its publisher's log; `None` while no apply worker has said so.

@@ -26,10 +26,11 @@ impl ReconcileLock {
 pub async fn try_lock(target: &Target) -> Result<Option<ReconcileLock>, PostgresError> {
     let maintenance = Ident::new("postgres").expect("valid");
     let session = Session::connect(&Target { database: maintenance, ..target.clone() }).await?;
-    let row = session
-        .client()
-        .query_one("select pg_try_advisory_lock($1, $2)", &[&KEY.0, &KEY.1])
-        .await
-        .map_err(|source| session.failed("take the reconcile lock", source))?;
+    let doing = "take the reconcile lock";
+    let asking = async {
+        let row = session.client().query_one("select pg_try_advisory_lock($1, $2)", &[&KEY.0, &KEY.1]).await;
+        row.map_err(|source| session.failed(doing, source))
+    };
+    let row = session.promptly(doing, asking).await?;
     Ok(row.get::<_, bool>(0).then_some(ReconcileLock { session }))
 }

@@ -2,7 +2,7 @@
 
 use tokio_postgres::error::SqlState;
 
-use super::rows::{ChunkLists, ChunksRow, DatabaseRow, ServerRow};
+use super::rows::{ChunkLists, ChunksRow, DatabaseRow, ServerRow, SubscribedRow, SubscribedTables};
 use super::session::{PostgresError, Session, Target};
 use crate::model::names::Ident;
 use crate::model::observed::{DatabaseSeen, ServerSeen};
@@ -22,12 +22,12 @@ pub struct Interest {
     pub schemas: Vec<String>,
 }
 
-/// Connects to the cluster's database, or to `postgres` while there is none.
+/// Connects to the cluster's database, or to `postgres` while there is none. No session for changing a user's rows.
 pub async fn connect(target: &Target) -> Result<Session, PostgresError> {
-    match Session::connect(target).await {
+    match Session::watch(target).await {
         Err(error) if error.code() == Some(&SqlState::INVALID_CATALOG_NAME) => {
             let maintenance = Ident::new("postgres").expect("valid");
-            Session::connect(&Target { database: maintenance, ..target.clone() }).await
+            Session::watch(&Target { database: maintenance, ..target.clone() }).await
         }
         connected => connected,
     }
@@ -77,9 +77,13 @@ async fn database(session: &Session, interest: &Interest) -> Result<DatabaseSeen
     let row: DatabaseRow = serde_json::from_str(&json).map_err(|error| odd(session, &error))?;
     let lists = match session.chunk_lists().filter(|known| known.digest == row.digest) {
         Some(known) => known,
-        None => chunk_lists(session, &row.roots, publication, subscription).await?,
+        None => chunk_lists(session, &row.roots, publication).await?,
     };
-    row.into_model(lists).map_err(|error| odd(session, &error))
+    let subscribed = match session.subscribed().filter(|known| known.digest == row.subscribed_digest) {
+        Some(known) => known,
+        None => subscribed_tables(session, subscription).await?,
+    };
+    row.into_model(lists, subscribed).map_err(|error| odd(session, &error))
 }
 
 async fn catalog_version(session: &Session) -> Result<Option<u32>, PostgresError> {
@@ -91,24 +95,25 @@ async fn catalog_version(session: &Session) -> Result<Option<u32>, PostgresError
     Ok(row.get::<_, Option<i32>>(0).and_then(|version| u32::try_from(version).ok()))
 }
 
-/// Reads the lists that grow with the number of chunks, and keeps them with the session.
-async fn chunk_lists(
-    session: &Session,
-    roots: &[u32],
-    publication: &str,
-    subscription: &str,
-) -> Result<ChunkLists, PostgresError> {
-    let json = one_json(
-        session,
-        "list the chunks",
-        include_str!("../../sql/observe/chunks.sql"),
-        &[&roots, &publication, &subscription],
-    )
-    .await?;
+/// Reads the chunks, and keeps them with the session.
+async fn chunk_lists(session: &Session, roots: &[u32], publication: &str) -> Result<ChunkLists, PostgresError> {
+    let json =
+        one_json(session, "list the chunks", include_str!("../../sql/observe/chunks.sql"), &[&roots, &publication])
+            .await?;
     let row: ChunksRow = serde_json::from_str(&json).map_err(|error| odd(session, &error))?;
     let lists = row.into_model().map_err(|error| odd(session, &error))?;
     session.keep_chunk_lists(lists.clone());
     Ok(lists)
+}
+
+/// Reads the tables of the subscription, and keeps them with the session.
+async fn subscribed_tables(session: &Session, subscription: &str) -> Result<SubscribedTables, PostgresError> {
+    let sql = include_str!("../../sql/observe/subscribed_tables.sql");
+    let json = one_json(session, "list the tables of the subscription", sql, &[&subscription]).await?;
+    let row: SubscribedRow = serde_json::from_str(&json).map_err(|error| odd(session, &error))?;
+    let tables = row.into_model().map_err(|error| odd(session, &error))?;
+    session.keep_subscribed(tables.clone());
+    Ok(tables)
 }
 
 /// How often a subscription has failed to apply, since statistics were reset.

@@ -27,6 +27,16 @@ impl Password {
         Ok(Self(base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes)))
     }
 
+    /// Another password that only who has this one can tell, always the same for the same purpose. For what became necessary
+    /// after the files were written that hold this one, many copies of which there are.
+    #[must_use]
+    pub fn derived(&self, purpose: &str) -> Self {
+        use base64::Engine as _;
+        use sha2::Digest as _;
+        let digest = sha2::Sha256::new().chain_update(purpose).chain_update([0]).chain_update(&self.0).finalize();
+        Self(base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(&digest[..24]))
+    }
+
     /// The text itself.
     pub fn reveal(&self) -> &str {
         &self.0
@@ -58,7 +68,17 @@ mod tests {
     #[test]
     fn needs_no_quoting_anywhere() {
         let password = Password::generate().expect("randomness");
-        assert_eq!(password.reveal().len(), 32);
-        assert!(password.reveal().chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_'));
+        for password in [password.derived("a purpose"), password] {
+            assert_eq!(password.reveal().len(), 32);
+            assert!(password.reveal().chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_'));
+        }
+    }
+
+    #[test]
+    fn a_derived_one_depends_on_purpose_and_origin() {
+        let (one, other) = (Password::new("one"), Password::new("other"));
+        assert_eq!(one.derived("a"), one.derived("a"));
+        assert_ne!(one.derived("a"), one.derived("b"));
+        assert_ne!(one.derived("a"), other.derived("a"));
     }
 }

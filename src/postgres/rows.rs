@@ -1,5 +1,6 @@
 //! The JSON that `sql/observe` answers with, and its way into the model.
 
+pub(super) mod backups;
 mod verified;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +17,9 @@ use crate::model::observed::{
     WalStatus,
 };
 use crate::model::pack::{AppliedMigration, MigrationId};
+use crate::model::promotion::{FailoverPause, PastPromotion};
 use crate::model::seen::Seen;
+use backups::BackupsRow;
 use verified::VerifiedRow;
 
 /// The bit of a chunk's status that says that its rows, or some of them, are compressed.
@@ -34,6 +37,9 @@ pub struct ServerRow {
     slots: BTreeMap<String, SlotRow>,
     senders: BTreeMap<String, SenderRow>,
     is_receiving: bool,
+    heard_millis: Option<u64>,
+    upstream: Option<String>,
+    yields_to: Option<String>,
     /// The cluster's database exists.
     pub has_database: bool,
     /// This very connection is to the cluster's database.
@@ -72,6 +78,7 @@ pub struct DatabaseRow {
     is_read_only: bool,
     chunk_names_reserved: bool,
     holds_rows: bool,
+    tables_to_copy: Option<usize>,
     has_marks: bool,
     publication: Option<PublicationRow>,
     tables: Vec<TableRow>,
@@ -85,12 +92,15 @@ pub struct DatabaseRow {
     behind_millis: BTreeMap<String, i64>,
     subscription: Option<SubscriptionRow>,
     verified: BTreeMap<String, VerifiedRow>,
+    backups: BackupsRow,
+    promotions: Vec<PastPromotion>,
+    failover_paused: Option<FailoverPause>,
     /// Object ids of the hypertables.
     pub roots: Vec<u32>,
     /// Of the lists in `sql/observe/chunks.sql`, at the time of this row.
     pub digest: String,
-    #[serde(deserialize_with = "lsn")]
-    lsn: Option<Lsn>,
+    /// Of the list in `sql/observe/subscribed_tables.sql`.
+    pub subscribed_digest: String,
 }
 
 /// Schema and name of a chunk, of its hypertable, its status bits, and its slices.
@@ -101,21 +111,31 @@ type ChunkRow = (String, String, String, String, i32, Vec<(i64, i64)>);
 pub struct ChunksRow {
     chunks: Vec<ChunkRow>,
     members: Vec<(String, String)>,
-    subscribed: Vec<(String, String, char)>,
     digest: String,
-    #[serde(deserialize_with = "lsn")]
-    lsn: Option<Lsn>,
 }
 
-/// The lists that grow with the number of chunks, kept while their digest stays the same.
+/// `sql/observe/subscribed_tables.sql`.
+#[derive(Debug, Deserialize)]
+pub struct SubscribedRow {
+    tables: Vec<(String, String, char)>,
+    digest: String,
+}
+
+/// Chunks and which of them are published one by one, kept while their digest stays the same.
 #[derive(Clone, Debug)]
 pub struct ChunkLists {
     /// Of everything below.
     pub digest: String,
-    lsn: Lsn,
     chunks: BTreeMap<TableName, Chunk>,
     members: BTreeSet<TableName>,
-    subscribed: BTreeMap<TableName, char>,
+}
+
+/// The tables of a subscription, kept while their digest stays the same.
+#[derive(Clone, Debug)]
+pub struct SubscribedTables {
+    /// Of the tables and their states.
+    pub digest: String,
+    tables: BTreeMap<TableName, char>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -123,6 +143,9 @@ struct NodeRow {
     node: String,
     seat: String,
     epoch: u64,
+    follows: Option<String>,
+    #[serde(default)]
+    resumes: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -153,6 +176,7 @@ struct HypertableRow {
     schema: String,
     table: String,
     chunk_schema: String,
+    chunk_prefix: String,
     compressed: bool,
     now: Option<i64>,
     is_fed: bool,
@@ -229,6 +253,9 @@ impl ServerRow {
                 .map(|(name, sender)| (name, SenderSeen { replayed: sender.replayed }))
                 .collect(),
             is_receiving: self.is_receiving,
+            heard_millis: self.heard_millis,
+            upstream: self.upstream,
+            yields_to: self.yields_to,
             database: Seen::Absent,
         })
     }
@@ -236,9 +263,7 @@ impl ServerRow {
 
 impl DatabaseRow {
     /// The database, with the lists that belong to it.
-    pub fn into_model(self, lists: ChunkLists) -> Result<DatabaseSeen, NameError> {
-        // Lists that are still valid were valid at the time of this row.
-        let lsn = if lists.digest == self.digest { self.lsn.unwrap_or_default() } else { lists.lsn };
+    pub fn into_model(self, lists: ChunkLists, subscribed: SubscribedTables) -> Result<DatabaseSeen, NameError> {
         Ok(DatabaseSeen {
             extension: self.extension,
             edition: self.license.as_deref().map(|license| match license {
@@ -246,9 +271,10 @@ impl DatabaseRow {
                 _ => Edition::Apache,
             }),
             catalog: self.catalog,
-            seat: self
-                .seat
-                .and_then(|row| Some(SeatRow { node: row.node, seat: Seat::from_word(&row.seat)?, epoch: row.epoch })),
+            seat: self.seat.and_then(|row| {
+                let NodeRow { node, seat, epoch, follows, resumes } = row;
+                Some(SeatRow { node, seat: Seat::from_word(&seat)?, epoch, follows, resumes })
+            }),
             migrations: self
                 .migrations
                 .into_iter()
@@ -260,6 +286,7 @@ impl DatabaseRow {
             is_read_only: self.is_read_only,
             chunk_names_reserved: self.chunk_names_reserved,
             holds_rows: self.holds_rows,
+            tables_to_copy: self.tables_to_copy,
             publication: self.publication.map(|row| row.into_model(lists.members)).transpose()?,
             tables: self.tables.into_iter().map(TableRow::into_model).collect::<Result<_, _>>()?,
             strangers: self
@@ -269,7 +296,6 @@ impl DatabaseRow {
                 .collect::<Result<_, _>>()?,
             hypertables: self.hypertables.into_iter().map(HypertableRow::into_model).collect::<Result<_, _>>()?,
             chunks: lists.chunks,
-            lsn,
             retired: self
                 .retired
                 .into_iter()
@@ -288,8 +314,11 @@ impl DatabaseRow {
                 // A clock that was set back makes no lag negative.
                 .map(|(slot, millis)| Ok((Ident::new(&slot)?, u64::try_from(millis).unwrap_or_default())))
                 .collect::<Result<_, _>>()?,
-            subscription: self.subscription.map(|row| row.into_model(lists.subscribed)).transpose()?,
+            subscription: self.subscription.map(|row| row.into_model(subscribed.tables)).transpose()?,
             verified: verified::into_model(self.verified)?,
+            backups: self.backups.into_model(),
+            promotions: self.promotions,
+            failover_paused: self.failover_paused,
             has_marks: self.has_marks,
             outside: Seen::Absent,
         })
@@ -323,6 +352,7 @@ impl HypertableRow {
         let hypertable = Hypertable {
             name: name.clone(),
             chunk_schema: Ident::new(&self.chunk_schema)?,
+            chunk_prefix: self.chunk_prefix,
             dimensions: dimensions.collect::<Result<_, _>>()?,
             compressed: self.compressed,
             now: self.now,
@@ -344,15 +374,20 @@ impl ChunksRow {
             Ok((TableName::new(&schema, &table)?, chunk))
         });
         let members = self.members.iter().map(|(schema, table)| TableName::new(schema, table));
-        let subscribed =
-            self.subscribed.into_iter().map(|(schema, table, state)| Ok((TableName::new(&schema, &table)?, state)));
         Ok(ChunkLists {
             digest: self.digest,
-            lsn: self.lsn.unwrap_or_default(),
             chunks: chunks.collect::<Result<_, _>>()?,
             members: members.collect::<Result<_, _>>()?,
-            subscribed: subscribed.collect::<Result<_, _>>()?,
         })
+    }
+}
+
+impl SubscribedRow {
+    /// The list.
+    pub fn into_model(self) -> Result<SubscribedTables, NameError> {
+        let tables =
+            self.tables.into_iter().map(|(schema, table, state)| Ok((TableName::new(&schema, &table)?, state)));
+        Ok(SubscribedTables { digest: self.digest, tables: tables.collect::<Result<_, _>>()? })
     }
 }
 
@@ -374,6 +409,7 @@ impl SubscriptionRow {
             publications: self.publications.iter().map(|name| Ident::new(name)).collect::<Result<_, _>>()?,
             tables,
             applied: self.applied,
+            wanting: None,
             apply_errors: self.apply_errors.unwrap_or_default(),
             sync_errors: self.sync_errors.unwrap_or_default(),
         })

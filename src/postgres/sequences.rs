@@ -35,6 +35,21 @@ pub async fn read(
         .collect()
 }
 
+/// The schemas of this publication, and those of the tables that it names.
+pub async fn published_schemas(session: &Session, publication: &Ident) -> Result<BTreeSet<Ident>, PostgresError> {
+    let question = "select n.nspname::text from pg_publication p
+                    join pg_publication_namespace m on m.pnpubid = p.oid join pg_namespace n on n.oid = m.pnnspid
+                    where p.pubname = $1
+                    union
+                    select n.nspname::text from pg_publication p
+                    join pg_publication_rel m on m.prpubid = p.oid join pg_class c on c.oid = m.prrelid
+                    join pg_namespace n on n.oid = c.relnamespace where p.pubname = $1";
+    let rows = session.client().query(question, &[&publication.as_str()]).await;
+    let rows = rows.map_err(|source| session.failed("read which schemas are published", source))?;
+    let names = rows.iter().map(|row| Ident::new(row.get(0)));
+    names.collect::<Result<_, _>>().map_err(|error| odd(session, &error))
+}
+
 /// Sets sequences, all in one statement.
 pub async fn set(session: &Session, wanted: &[SequenceToSet]) -> Result<(), PostgresError> {
     let schemas: Vec<&str> = wanted.iter().map(|set| set.name.schema.as_str()).collect();

@@ -8,8 +8,10 @@ mod publisher;
 mod roles;
 mod subscriber;
 
-pub use chunks::{align_partitioning, forget_retired, gone, make_chunks, make_chunks_ahead, retire_chunks};
-pub use database::{create_database, install_catalog};
+pub use chunks::{
+    align_partitioning, forget_retired, gone, keep_places, make_chunks, make_chunks_ahead, retire_chunks,
+};
+pub use database::{CATALOG, create_database, install_catalog};
 pub use migration::{MigrationContext, MigrationError, apply_migration};
 pub use outside::{
     change_subscription, create_subscription, drop_publication, drop_subscription, is_applying, publish_outside_chunks,
@@ -19,4 +21,6 @@ pub use publisher::{
     create_physical_slot, create_publication, drop_slot, enable_auto_publication, publish_schemas, publish_tables,
 };
 pub use roles::{Verifiers, create_roles, verifiers};
-pub use subscriber::{empty_tables, guard_tables, prepare_subscriber, refresh_subscription, subscribe, unsubscribe};
+pub use subscriber::{
+    empty_tables, guard_tables, is_subscribed, prepare_subscriber, refresh_subscription, unguard_tables, unsubscribe,
+};

@@ -3,6 +3,7 @@
 use super::*;
 use crate::model::lsn::Lsn;
 use crate::model::observed::{SenderSeen, Verified};
+use crate::model::promotion::FailoverPause;
 use crate::plan::simulate::world::node_name;
 use crate::plan::simulate::{Cluster, Event, finished};
 
@@ -12,6 +13,30 @@ pub fn healthy() -> Cluster {
     Event::CreateChunk(0).happen(&mut cluster);
     cluster.converge(crate::plan::simulate::Order::LINEAR).expect("it converges");
     cluster
+}
+
+/// A switchover that is on record.
+pub fn past_promotion(epoch: u64) -> PastPromotion {
+    PastPromotion {
+        epoch,
+        at: "2026-11-21T09:18:16Z".parse().expect("a time"),
+        kind: "switchover".into(),
+        from: "primary-1".into(),
+        to: "replica-1".into(),
+        by: "operator".into(),
+        why: "asked for".into(),
+        write_pause: std::time::Duration::from_millis(48),
+        phases: Vec::new(),
+        loss: "nothing".into(),
+        lost_bytes: Some(0),
+        lost_transactions: Some(0),
+    }
+}
+
+/// What the primary says of its database, to be changed.
+fn primary_database(observed: &mut Observed) -> &mut DatabaseSeen {
+    let primary = observed.nodes.get_mut(&node_name("primary-1")).and_then(|node| node.server.present_mut());
+    primary.and_then(|server| server.database.present_mut()).expect("it runs")
 }
 
 fn status_of(cluster: &Cluster, observed: &Observed) -> Status {
@@ -134,8 +159,7 @@ fn a_replica_that_differs_is_held_until_it_compares_equal() {
     };
     assert_eq!(verification(&observed), [None, Some(Verification::default()), None], "it was never compared");
 
-    let primary = observed.nodes.get_mut(&node_name("primary-1")).and_then(|node| node.server.present_mut());
-    let database = primary.and_then(|server| server.database.present_mut()).expect("it runs");
+    let database = primary_database(&mut observed);
     let differing = vec![crate::plan::simulate::world::table("trading.a")];
     let verified = Verified {
         finished_at: Some("2026-11-21T09:18:16Z".into()),
@@ -152,9 +176,10 @@ fn a_replica_that_differs_is_held_until_it_compares_equal() {
     let expected = Verification { last_compare, last_compare_secs: None, compared: 7, mismatches: 1, differing };
     assert_eq!(verification(&observed)[1], Some(expected));
 
-    let primary = observed.nodes.get_mut(&node_name("primary-1")).and_then(|node| node.server.present_mut());
-    let database = primary.and_then(|server| server.database.present_mut()).expect("it runs");
-    database.verified.values_mut().for_each(|verified| *verified = Verified { compared: 7, ..Verified::default() });
+    primary_database(&mut observed)
+        .verified
+        .values_mut()
+        .for_each(|verified| *verified = Verified { compared: 7, ..Verified::default() });
     assert_eq!(status_of(&cluster, &observed).health, Health::Healthy);
 }
 
@@ -224,6 +249,41 @@ fn errors_and_slots_are_told_where_they_are_known() {
     assert_eq!(told(&observed, 1), (Some(3), Some(4), None));
     observed.nodes.get_mut(&node_name("replica-1")).expect("there is one").server = Seen::unknown("no answer");
     assert_eq!(told(&observed, 1), (None, None, None));
+}
+
+#[test]
+fn the_primary_tells_how_it_came_to_be_that() {
+    let cluster = healthy();
+    let mut observed = cluster.observe();
+    assert_eq!(status_of(&cluster, &observed).promotions, []);
+    let history = vec![past_promotion(3), past_promotion(2)];
+    primary_database(&mut observed).promotions.clone_from(&history);
+    let status = status_of(&cluster, &observed);
+    assert_eq!((status.health, status.promotions), (Health::Healthy, history));
+    observed.nodes.get_mut(&node_name("primary-1")).expect("there is one").server = Seen::unknown("no answer");
+    assert_eq!(status_of(&cluster, &observed).promotions, []);
+}
+
+#[test]
+fn a_pause_is_told_and_makes_nobody_unwell() {
+    let mut cluster = healthy();
+    let pause = FailoverPause { since: chrono::DateTime::UNIX_EPOCH, until: None };
+    let paused = |cluster: &Cluster| {
+        let mut observed = cluster.observe();
+        let servers = observed.nodes.values_mut().filter_map(|node| node.server.present_mut());
+        for database in servers.filter_map(|server| server.database.present_mut()) {
+            database.failover_paused = Some(pause);
+        }
+        let plan = crate::plan::remit::agent(cluster.plan_of(&observed));
+        Status::new(&cluster.desired, &observed, plan)
+    };
+    let status = paused(&cluster);
+    assert_eq!((status.health, status.failover.paused, status.holds), (Health::Healthy, Some(pause), vec![]));
+    // The standby remembers it.
+    Event::Kill(0).happen(&mut cluster);
+    let status = paused(&cluster);
+    assert_eq!((status.health, status.failover.paused), (Health::Down, Some(pause)));
+    assert!(status.holds.contains(&Hold::new("primary-1", Reason::FailoverPaused)), "{:?}", status.holds);
 }
 
 #[test]

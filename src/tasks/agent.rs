@@ -3,6 +3,7 @@
 //! Several tasks, each with one owner, one input, one output and one way to stop ([`Handles`]). Nothing is decided here.
 
 mod crew;
+mod failover;
 mod passes;
 
 use std::net::SocketAddr;
@@ -14,10 +15,11 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::http::{self, Limits, Source};
-use crate::metrics::PassMetrics;
+use crate::metrics::{Collected, PassMetrics};
 use crate::site::Site;
 use crate::status::latest::Latest;
-use crate::tasks::{heartbeat, nudge, sequences, verify};
+use crate::tasks::backup::maker::OfSite;
+use crate::tasks::{backup, collect, events, heartbeat, nudge, sequences, verify, wal};
 use crew::Crew;
 
 /// What the tasks of an agent share. Cheap to clone.
@@ -67,20 +69,31 @@ pub async fn run(site: &Site) -> Result<(), AgentError> {
     let (publish, latest) = watch::channel(Latest::new(Instant::now()));
     let handles = Handles { wake: Arc::default(), latest, stop: CancellationToken::new() };
     let (metrics, stop) = (PassMetrics::default(), &handles.stop);
+    let (collects, collected) = watch::channel(Collected::default());
+    for job in &site.desired.backups {
+        metrics.expect_backup(&job.name);
+    }
     let listener = match site.listen() {
         Some(at) => Some(http::bind(at).await.map_err(|source| AgentError::Listen { at, source })?),
         None => None,
     };
     let told_to_stop = told_to_stop().map_err(AgentError::Signals)?;
 
+    let maker = OfSite(site);
     let mut crew = Crew::new(handles.stop.clone());
     crew.keep("passes", || passes::run(site, &handles, &publish, &metrics));
+    crew.keep("container watch", || events::run(site, &handles));
     crew.keep("chunk watch", || nudge::run(site, &handles));
     crew.keep("heartbeat", || heartbeat::run(site, &handles));
     crew.keep("sequences", || sequences::run(site, &handles.stop));
     crew.keep("verification", || verify::run(site, &handles.stop));
+    crew.keep("archive of the log", || wal::run(site, &handles));
+    crew.keep("backups", || backup::run(site, &handles, &metrics, &maker));
     if let Some(listener) = &listener {
-        let router = http::routes::router(Source { latest: handles.latest.clone(), passes: metrics.clone() });
+        // Nobody else reads what they bring.
+        crew.keep("collectors", || collect::run(site, &handles, &collects));
+        let router =
+            http::routes::router(Source { latest: handles.latest.clone(), passes: metrics.clone(), collected });
         crew.keep("http", move || http::serve(listener, router.clone(), Limits::default(), stop));
     }
 

@@ -7,7 +7,7 @@ use std::time::Instant;
 use tokio::sync::watch;
 
 use crate::model::names::NodeName;
-use crate::postgres::session::Session;
+use crate::postgres::session::{Session, Target};
 use crate::site::{ReachError, Site};
 use crate::status::latest::Latest;
 
@@ -37,9 +37,18 @@ impl<'a> ToPrimary<'a> {
         let is_usable = |session: &Session| session.node == primary && !session.is_closed();
         if !self.session.as_ref().is_some_and(is_usable) {
             let target = self.site.target(&primary, port, &self.site.desired.database)?;
-            self.session = Some(Session::connect(&target).await?);
+            self.session = Some(Session::watch(&target).await?);
         }
         Ok(self.session.as_ref())
+    }
+
+    /// How to log into it, for a connection of somebody else's own; `None` while no node is seen to take writes.
+    ///
+    /// # Errors
+    /// There are no passwords.
+    pub fn target(&self) -> Result<Option<Target>, ReachError> {
+        let Some((primary, port)) = self.primary() else { return Ok(None) };
+        self.site.target(&primary, port, &self.site.desired.database).map(Some)
     }
 
     /// Lets go of a session that failed, so that the next one is new.

@@ -3,6 +3,7 @@
 //! A duty beside the passes and no step of a plan: a busy sequence moves all the time, and no cluster is out of order for
 //! it. Reads both sides, sets what `plan::sequences` says.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -12,12 +13,13 @@ use tokio_util::sync::CancellationToken;
 use crate::error::in_one_line;
 use crate::model::cluster::Role;
 use crate::model::desired::DesiredNode;
-use crate::model::names::NodeName;
+use crate::model::names::{Ident, NodeName};
 use crate::model::observed::Observed;
 use crate::observe::observe;
 use crate::plan::sequences::{Occasion, to_set};
 use crate::plan::topology;
 use crate::postgres::sequences;
+use crate::postgres::session::{PostgresError, Session};
 use crate::site::{ReachError, Site};
 
 /// How often sequences are compared. What a primary that dies gave out since the last time must fit into the margin
@@ -56,7 +58,7 @@ async fn synchronize_all(site: &Site, observed: &Observed) -> String {
     let Ok(primary) = topology::primary(&nodes, observed) else { return String::new() };
     let mut failures = Vec::new();
     for node in subscribers(&nodes, &primary, observed) {
-        match synchronize(site, observed, &primary, &node.name, Occasion::Periodic).await {
+        match synchronize(site, observed, &primary, &node.name).await {
             Ok(0) => {}
             Ok(set) => tracing::debug!(node = %node.name, set, "set sequences ahead of the primary's"),
             Err(error) => failures.push(in_one_line(&error)),
@@ -78,8 +80,7 @@ fn subscribers<'a>(
     nodes.iter().filter(is_subscriber)
 }
 
-/// Sets the sequences of a logical replica by the primary's, and tells how many were set. For [`Occasion::Final`] the
-/// primary must have taken its last write.
+/// Sets the sequences of a logical replica by the primary's, and tells how many were set.
 ///
 /// Does nothing when one of the two does not answer or nothing is published.
 ///
@@ -90,7 +91,6 @@ pub async fn synchronize(
     observed: &Observed,
     primary: &NodeName,
     replica: &NodeName,
-    occasion: Occasion,
 ) -> Result<usize, ReachError> {
     let server = |name| observed.nodes.get(name).and_then(|seen| seen.server.present());
     let database = server(primary).and_then(|server| server.database.present());
@@ -102,12 +102,33 @@ pub async fn synchronize(
 
     let from = site.session(primary, primary_port).await?;
     let to = site.session(replica, replica_port).await?;
+    Ok(set(&from, &to, &publication.schemas, Occasion::Periodic).await?)
+}
+
+/// The same by two sessions and the replica's own publication, in a change of the primary. For [`Occasion::Final`] the primary must have
+/// taken its last write.
+pub async fn set_by(
+    primary: &Session,
+    replica: &Session,
+    publication: &Ident,
+    occasion: Occasion,
+) -> Result<usize, PostgresError> {
+    let schemas = sequences::published_schemas(replica, publication).await?;
+    set(primary, replica, &schemas, occasion).await
+}
+
+async fn set(
+    primary: &Session,
+    replica: &Session,
+    schemas: &BTreeSet<Ident>,
+    occasion: Occasion,
+) -> Result<usize, PostgresError> {
     // The primary last, so that what it gives out meanwhile counts as well.
-    let ours = sequences::read(&to, &publication.schemas).await?;
-    let theirs = sequences::read(&from, &publication.schemas).await?;
+    let ours = sequences::read(replica, schemas).await?;
+    let theirs = sequences::read(primary, schemas).await?;
     let wanted = to_set(&theirs, &ours, occasion);
     if !wanted.is_empty() {
-        sequences::set(&to, &wanted).await?;
+        sequences::set(replica, &wanted).await?;
     }
     Ok(wanted.len())
 }

@@ -33,6 +33,7 @@ async fn one_command_gives_a_primary_and_a_replica_whose_hypertables_replicate()
     rows_over_sixty_chunks_arrive_and_stay_equal(&world);
     chunks_that_are_dropped_or_truncated_and_come_back_converge(&world);
     roles_may_do_what_they_are_for_and_no_more(&world).await;
+    tables_that_somebody_has_locked_hide_nothing(&world).await;
     the_agent_brings_back_what_dies(&world).await;
     down_and_up_keep_the_data(&world).await;
     let lines = world.json(&["logs", "primary", "--tail", "5"]);
@@ -93,6 +94,22 @@ fn chunks_that_are_dropped_or_truncated_and_come_back_converge(world: &World) {
     world.eventually_equal("trading.market_data", "primary", "replica");
     let chunks = "select count(*) from show_chunks('trading.market_data')";
     assert_eq!(world.sql("primary", chunks), world.sql("replica", chunks));
+}
+
+/// A lock that waits for nobody and lasts, on both sides, on a hypertable with its chunks and on a table.
+async fn tables_that_somebody_has_locked_hide_nothing(world: &World) {
+    let mut owners = Vec::new();
+    for port in &world.ports[..2] {
+        let owner = connect(world, *port, "postgres").await.unwrap();
+        let lock = "begin; set transaction read write; lock table trading.market_data, trading.orders";
+        owner.batch_execute(lock).await.unwrap();
+        owners.push(owner);
+    }
+    let status = world.status();
+    assert_eq!(status["health"], "healthy", "{status:#}");
+    for owner in owners {
+        owner.batch_execute("rollback").await.unwrap();
+    }
 }
 
 async fn roles_may_do_what_they_are_for_and_no_more(world: &World) {

@@ -14,7 +14,7 @@ async fn no_password_shows_in_inspect_processes_logs_plans_or_errors() {
 
     let pgpass = std::fs::read_to_string(world.state_dir().join("pgpass")).unwrap();
     let passwords: Vec<&str> = pgpass.lines().filter_map(|line| line.rsplit(':').next()).collect();
-    assert_eq!(passwords.len(), 5);
+    assert_eq!(passwords.len(), 6);
 
     let mut places: Vec<(String, String)> = Vec::new();
     for node in ["primary-1", "replica-1", "replica-2", "agent"] {

@@ -265,3 +265,26 @@ pub async fn nothing_depends_on_the_search_path(client: &Client) -> Result<(), F
     }
     Ok(())
 }
+
+pub async fn the_monitoring_queries_of_the_guide_answer(client: &Client) -> Result<(), Failure> {
+    sound_bars(client).await?;
+    expect(
+        client,
+        "select concat_ws(' ', hypertable_name, chunk_interval, num_chunks) from monitoring.hypertables
+         union all select (db_size like '% MB')::text from monitoring.database_size
+         union all select string_agg(tablename, ' ' order by size_bytes desc) from monitoring.table_sizes where size_bytes > 8 * 8192
+         union all select count(*)::text from monitoring.replication
+         union all select (count(*) between 1 and 10)::text from monitoring.slow_queries",
+        &[
+            "data_quality_reports 30 days 0",
+            "market_data 7 days 1",
+            "orders 7 days 0",
+            "positions 1 day 0",
+            "true",
+            "market_data",
+            "0",
+            "true",
+        ],
+    )
+    .await
+}

@@ -30,8 +30,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts it, without waiting for its first answer.
-    pub async fn start() -> Self {
+    /// Starts it with these settings (`name=value`), without waiting for its first answer.
+    pub async fn start(settings: &[&str]) -> Self {
         let docker = Docker::connect_with_defaults().expect("Docker is set up on this machine");
         docker.ping().await.expect("this test needs a Docker engine, and none answers");
         let image = image(&docker).await;
@@ -39,6 +39,7 @@ impl Server {
         let password = random_hex();
         let body = ContainerCreateBody {
             image: Some(image),
+            cmd: Some(command(settings)),
             env: Some(vec![format!("POSTGRES_PASSWORD={password}")]),
             labels: Some(HashMap::from([(LABEL.to_owned(), run.clone())])),
             exposed_ports: Some(vec![PORT.to_owned()]),
@@ -62,11 +63,11 @@ impl Server {
         server
     }
 
-    /// Waits until the server takes connections over the network, and opens one.
+    /// Waits until the server takes connections over the network, and opens one to a database.
     ///
     /// The server that runs while the image initialises listens on its socket only, so the first answer is that of the
     /// final one.
-    pub async fn connect(&self) -> Client {
+    pub async fn connect(&self, database: &str) -> Client {
         let begun = Instant::now();
         loop {
             for (host, port) in self.addresses().await {
@@ -75,7 +76,7 @@ impl Server {
                     .host(host)
                     .port(port)
                     .user("postgres")
-                    .dbname("postgres")
+                    .dbname(database)
                     .password(&self.password)
                     .connect_timeout(Duration::from_secs(2));
                 if let Ok((client, connection)) = config.connect(NoTls).await {
@@ -126,6 +127,11 @@ impl Server {
             self.docker.remove_container(&id, Some(options)).await.expect("removing the container");
         }
     }
+}
+
+fn command(settings: &[&str]) -> Vec<String> {
+    let options = settings.iter().flat_map(|setting| ["-c", setting]);
+    ["postgres"].into_iter().chain(options).map(str::to_owned).collect()
 }
 
 async fn image(docker: &Docker) -> String {

@@ -1,7 +1,9 @@
 //! The key `nodes`: who there is, under which name, on which port.
 //!
-//! In goes the file and the default mode, out come the nodes (primary first) and the ports they claim. Two nodes of one
+//! In goes the file and the default mode, out come the nodes (primary first), the ports they claim, and keys nobody acts on yet. Two nodes of one
 //! name are a problem here; two users of one port are for the caller to find, who knows the other claims too.
+
+use std::ops::RangeInclusive;
 
 use crate::config::claim::{Claim, refuse_twice};
 use crate::config::problem::Problems;
@@ -16,8 +18,21 @@ const PRIMARY: &str = "primary-1";
 /// The primary's direct port; replicas follow. The endpoint has 5432 and 5433.
 const PRIMARY_PORT: u16 = 5434;
 
-/// The nodes of the cluster, and their ports.
-pub fn resolve(file: &Fields<'_>, mode: Mode, problems: &mut Problems) -> (Vec<DesiredNode>, Vec<Claim<u16>>) {
+/// More than enough to tell replicas apart.
+const PRIORITIES: RangeInclusive<i128> = 0..=1_000;
+
+/// What `nodes` says.
+pub struct Resolved {
+    /// The primary first.
+    pub nodes: Vec<DesiredNode>,
+    /// Their ports.
+    pub ports: Vec<Claim<u16>>,
+    /// The keys that give a priority.
+    pub priorities: Vec<String>,
+}
+
+/// The nodes of the cluster, and what they claim.
+pub fn resolve(file: &Fields<'_>, mode: Mode, problems: &mut Problems) -> Resolved {
     let keys = file.within("nodes", &["primary", "replicas"], problems);
     let mut seats = Seats::default();
 
@@ -33,7 +48,7 @@ pub fn resolve(file: &Fields<'_>, mode: Mode, problems: &mut Problems) -> (Vec<D
             .list("replicas", problems)
             .unwrap_or_default()
             .iter()
-            .filter_map(|item| item.fields(&["name", "port", "replication"], problems))
+            .filter_map(|item| item.fields(&["name", "port", "replication", "priority"], problems))
             .collect(),
     };
     for (position, replica) in (1_usize..).zip(&replicas) {
@@ -44,7 +59,8 @@ pub fn resolve(file: &Fields<'_>, mode: Mode, problems: &mut Problems) -> (Vec<D
     }
 
     refuse_twice(&seats.names, problems);
-    (seats.nodes, seats.ports)
+    let Seats { nodes, ports, priorities, .. } = seats;
+    Resolved { nodes, ports, priorities }
 }
 
 #[derive(Default)]
@@ -52,6 +68,7 @@ struct Seats {
     nodes: Vec<DesiredNode>,
     names: Vec<Claim<NodeName>>,
     ports: Vec<Claim<u16>>,
+    priorities: Vec<String>,
 }
 
 impl Seats {
@@ -81,11 +98,15 @@ impl Seats {
         if let Some(port) = port {
             self.ports.push(Claim::of_key(keys.path("port"), given_port, port));
         }
+        let given_priority = keys.get("priority");
+        self.priorities.extend(given_priority.map(|entry| entry.key.clone()));
+        let priority = given_priority.and_then(|entry| entry.number(&PRIORITIES, problems));
         // A node with a mistake still counts: what is needed for the number of replicas depends on it.
         self.nodes.push(DesiredNode {
             name: name.unwrap_or_else(|| NodeName::new(PRIMARY).expect("the default is valid")),
             seat,
             port: port.unwrap_or(PRIMARY_PORT),
+            priority: priority.and_then(|number| u16::try_from(number).ok()).unwrap_or(DesiredNode::PRIORITY),
         });
     }
 }

@@ -11,11 +11,14 @@ use crate::config::problem::Problems;
 use crate::config::raw::Node;
 use crate::config::read::{Entry, Fields};
 use crate::model::cluster::Mode;
-use crate::model::desired::{PublicationChoice, VerifySchedule};
+use crate::model::desired::{PublicationChoice, Synchronous, VerifySchedule};
 use crate::model::names::Ident;
 
 /// The words for a mode.
 pub const MODES: [(&str, Mode); 2] = [(Mode::Logical.word(), Mode::Logical), (Mode::Physical.word(), Mode::Physical)];
+
+const SYNCHRONOUS: [(&str, Synchronous); 3] =
+    [("off", Synchronous::Off), ("on", Synchronous::On), ("quorum", Synchronous::Quorum)];
 
 const PUBLICATION: &str = "trading_data_pub";
 
@@ -31,8 +34,8 @@ pub struct Replication {
     pub mode: Mode,
     /// What logical replicas subscribe to.
     pub publication: PublicationChoice,
-    /// Commits are to wait for replicas.
-    pub is_synchronous: bool,
+    /// Which commits wait for replicas.
+    pub synchronous: Synchronous,
     /// How the agent compares logical replicas with the primary.
     pub verify: Option<VerifySchedule>,
 }
@@ -50,10 +53,10 @@ pub fn resolve(file: &Fields<'_>, problems: &mut Problems) -> Replication {
                 .unwrap_or_else(|| Ident::new(PUBLICATION).expect("the default is valid")),
             schemas: publication.get("schemas").map(|entry| schemas(entry, problems)),
         },
-        is_synchronous: keys
+        synchronous: keys
             .get("synchronous")
-            .and_then(|entry| entry.choice(&[("off", false), ("on", true), ("quorum", true)], problems))
-            .unwrap_or(false),
+            .and_then(|entry| entry.choice(&SYNCHRONOUS, problems))
+            .unwrap_or(Synchronous::Off),
         verify: match keys.get("verify") {
             Some(entry) => verify(entry, problems),
             None => Some(EVERY_HOUR),

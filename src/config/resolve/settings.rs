@@ -168,7 +168,7 @@ mod tests {
             ("preset: {log_line_prefix: ''}", "log_line_prefix", ""),
             ("preset: {timezone: Europe/Berlin}", "timezone", "Europe/Berlin"),
             ("preset: {max_wal_senders: 40}", "max_wal_senders", "40"),
-            ("preset: {max_replication_slots: '6'}", "max_replication_slots", "6"),
+            ("preset: {max_replication_slots: '7'}", "max_replication_slots", "7"),
             ("preset: {}", "wal_level", "logical"),
         ] {
             assert_eq!(value(text, name), rendered, "{text}");
@@ -197,7 +197,7 @@ mod tests {
         assert_eq!(
             mistake("preset: {max_wal_senders: 3}"),
             "line 1: preset.max_wal_senders: 3 is too few, 7 are needed: \
-             replicas: 1 logical with 4 table copies each, 0 physical; 2 for a base backup"
+             replicas: 1 logical with 4 table copies each, 0 physical; 2 for a base backup and the archive of the log"
         );
         let fewer_copies = "preset: {max_wal_senders: 4, max_sync_workers_per_subscription: 1}";
         assert_eq!(value(fewer_copies, "max_wal_senders"), "4");

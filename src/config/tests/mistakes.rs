@@ -1,5 +1,7 @@
 //! Every kind of mistake: what is said about it, and where.
 
+mod backups;
+
 use std::path::PathBuf;
 
 use super::{good, read};
@@ -121,14 +123,23 @@ fn each_mistake_is_named_where_it_stands() {
         ("packs: [A-b]", "packs[0]: `A-b` is no pack: "),
         ("packs: trading", "packs: expected a list of packs, found the text `trading`"),
         ("endpoint: drect", "endpoint: expected `direct`, found the text `drect` (did you mean `direct`?)"),
+        ("database: a b\nendpoint: {read_write: 1}", "endpoint: cannot serve the database `a b`"),
+        ("database: pgbouncer\nendpoint: {}", "endpoint: cannot serve the database `pgbouncer`"),
         ("endpoint: {read_write: 0}", "endpoint.read_write: 0 is no port"),
+        (
+            "endpoint: {pooling: statement}",
+            "endpoint.pooling: expected one of transaction, session, found the text `statement`",
+        ),
         ("failover: {automatic: maybe}", "failover.automatic: expected true or false, found the text `maybe`"),
         ("failover: {prefer: promte}", "(did you mean `promote`?)"),
+        ("nodes: {replicas: [{priority: 1001}]}", "nodes.replicas[0].priority: 1001 is out of range (0 to 1000)"),
+        ("nodes: {primary: {priority: 1}}", "unknown key"),
         ("failover: {max_loss_bytes: -1}", "failover.max_loss_bytes: -1 is out of range (0 to 9223372036854775807)"),
         ("retention: [{hypertable: a.b, drop_after: 0d}]", "retention[0].drop_after: `0d` is no age"),
         ("retention: [{hypertable: a, drop_after: 1d}]", "retention[0].hypertable: `a` lacks its schema"),
         ("retention: [{hypertable: a.b}]", "retention[0].drop_after: is missing"),
         ("jobs: [{name: a, schedule: '* *', sql: select}]", "jobs[0].schedule: `* *` is no schedule"),
+        ("jobs: [{name: a, schedule: '0 0 30 2 *', sql: select}]", "jobs[0].schedule: `0 0 30 2 *` never fires"),
         ("jobs: [{name: a, schedule: '* * * * *', sql: ' '}]", "jobs[0].sql: there is no statement in it"),
         (
             "metrics: {listen: 9187}",
@@ -162,36 +173,6 @@ fn a_replica_beyond_the_last_port_needs_one_of_its_own() {
     assert_eq!(
         bad(&format!("nodes: {{replicas: [{replicas}]}}\nmetrics: {{listen: off}}")),
         "line 1: nodes.replicas[60101].port: is missing"
-    );
-}
-
-#[test]
-fn backups_are_checked_key_by_key() {
-    let with = |rest: &str| format!("backups: [{{name: n, schedule: '0 2 * * *', store: 's3://b/p', {rest}}}]");
-    for fine in ["kind: base", "keep: {yearly: 1}", "drill: never", "kind: tables, tables: [a.b]"] {
-        good(&with(fine));
-    }
-    for (rest, said) in [
-        ("kind: fulll", "backups[0].kind: expected one of full, schema, tables, globals, base"),
-        ("kind: tables", "backups[0].tables: is missing"),
-        ("tables: [a.b]", "backups[0].tables: only means something with `kind: tables`"),
-        ("kind: tables, tables: [b]", "backups[0].tables[0]: `b` lacks its schema"),
-        ("keep: {}", "backups[0].keep: keeps no backup at all"),
-        ("keep: {last: 0, daily: 0}", "backups[0].keep: keeps no backup at all"),
-        ("keep: {last: -1}", "backups[0].keep.last: -1 is out of range"),
-        ("keep: {lats: 1, daily: 1}", "backups[0].keep.lats: unknown key (did you mean `last`?)"),
-        ("drill: weakly", "(did you mean `weekly`?)"),
-        ("encrypt: no", "backups[0].encrypt: unknown key"),
-    ] {
-        let found = bad(&with(rest));
-        assert!(found.contains(said), "{rest}: {found}");
-        assert_eq!(found.lines().count(), 1, "{rest}: {found}");
-    }
-    assert_eq!(
-        bad("backups: [{}]"),
-        "line 1: backups[0].name: is missing\n\
-         line 1: backups[0].schedule: is missing\n\
-         line 1: backups[0].store: is missing"
     );
 }
 

@@ -11,7 +11,7 @@ use bollard::Docker;
 use bollard::models::{ContainerCreateBody, ImageInspect};
 use bollard::query_parameters::{
     ContainerArchiveInfoOptionsBuilder, CreateContainerOptions, DownloadFromContainerOptionsBuilder,
-    ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
+    ListContainersOptionsBuilder, ListImagesOptions, RemoveContainerOptionsBuilder,
 };
 use futures_util::TryStreamExt;
 
@@ -48,6 +48,21 @@ pub async fn facts(docker: &Docker, reference: &str) -> Result<Seen<ImageFacts>,
         None => None,
     };
     Ok(Seen::Present(ImageFacts { reference: reference.to_owned(), id, postgres_major, timescaledb }))
+}
+
+/// The id of a local image with PostgreSQL of this major version; `None` when there is none.
+pub async fn with_postgres(docker: &Docker, major: u32) -> Result<Option<String>, ImageError> {
+    let images = docker.list_images(None::<ListImagesOptions>).await.map_err(ImageError::docker("list", "images"))?;
+    for listed in images.into_iter().filter(|image| !image.repo_tags.is_empty()) {
+        match docker.inspect_image(&listed.id).await {
+            Ok(image) if postgres_major(&image) == Some(major) => return Ok(image.id),
+            Ok(_) => {}
+            // Removed since it was listed.
+            Err(error) if is_not_found(&error) => {}
+            Err(error) => return Err(ImageError::docker("inspect image", &listed.id)(error)),
+        }
+    }
+    Ok(None)
 }
 
 /// User and group id of `postgres`, as the container's own `/etc/passwd` has them.

@@ -82,6 +82,7 @@ mod tests {
         let hypertable = Hypertable {
             name: name.clone(),
             chunk_schema: ident("trading_chunks"),
+            chunk_prefix: "_hyper_1".into(),
             dimensions: [time].into_iter().chain(space).collect(),
             compressed: false,
             now,

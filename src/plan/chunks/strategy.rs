@@ -52,6 +52,7 @@ mod tests {
         let hypertable = |chunk_schema| Hypertable {
             name: table("trading.bars"),
             chunk_schema: ident(chunk_schema),
+            chunk_prefix: "_hyper_1".into(),
             dimensions: Vec::new(),
             compressed: false,
             now: None,

@@ -30,6 +30,7 @@ fn hypertable(name: &str) -> Hypertable {
     Hypertable {
         name: table(name),
         chunk_schema: ident("published"),
+        chunk_prefix: "_hyper_1".into(),
         dimensions: vec![time],
         compressed: false,
         now: None,
@@ -83,13 +84,14 @@ fn take(mirror: &Mirror, ours: &mut DatabaseSeen) {
             subscription.tables.remove(name);
         }
     }
+    for name in &mirror.forget {
+        ours.retired.remove(name);
+    }
     for new in &mirror.make {
+        assert!(!ours.retired.contains_key(&new.name), "{} is taken", new.name);
         let made = Chunk { hypertable: new.hypertable.clone(), slices: new.slices.clone(), compressed: false };
         assert!(!ours.chunks.values().any(|there| there.overlaps(&made.slices)), "{} has no place", new.name);
         ours.chunks.insert(new.name.clone(), made);
-    }
-    for name in &mirror.forget {
-        ours.retired.remove(name);
     }
 }
 
@@ -134,6 +136,50 @@ proptest! {
         prop_assert_eq!(forgets, applied.is_some_and(|applied| applied >= gone));
         ours.subscription = None;
         prop_assert!(mirror(&theirs, &ours).forget.contains(&name), "nothing is on its way");
+    }
+
+    /// As a primary does that was promoted before it had them.
+    #[test]
+    fn a_name_that_is_given_anew_waits_for_its_place(gone in 0_u64..200, applied in 0_u64..200) {
+        let (mut theirs, mut ours) = catalogs(&[]);
+        let name = table("published.chunk_0");
+        theirs.chunks = BTreeMap::from([(name.clone(), chunk(0))]);
+        ours.retired = BTreeMap::from([(name.clone(), Lsn(gone))]);
+        ours.subscription = Some(SubscriptionSeen { applied: Some(Lsn(applied)), ..SubscriptionSeen::default() });
+        let mut found = mirror(&theirs, &ours);
+        prop_assert_eq!(found.is_incomplete, applied < gone);
+        prop_assert_eq!(found.held.pop(), (applied < gone).then(|| Reason::NameClash(name.clone())));
+        take(&found, &mut ours);
+        prop_assert_eq!(ours.chunks.contains_key(&name), applied >= gone);
+    }
+}
+
+proptest! {
+    /// The publisher's root makes chunks called `published._hyper_1_<n>_chunk`.
+    #[test]
+    fn a_place_is_kept_for_a_chunk_that_nobody_has_and_for_nothing_else(
+        name in "published\\._hyper_[12]_([0-9]{1,3}|x)_(chunk|chonk)", where_it_is in 0..5,
+    ) {
+        let (mut theirs, mut ours) = catalogs(&[BOTH]);
+        let wanting = table(&name);
+        ours.subscription.as_mut().expect("it is there").wanting = Some(wanting.clone());
+        match where_it_is {
+            1 => drop(theirs.tables.insert(wanting.clone(), TableSeen::default())),
+            2 => drop(theirs.chunks.insert(wanting.clone(), chunk(50))),
+            3 => drop(ours.tables.insert(wanting.clone(), TableSeen::default())),
+            4 => drop(ours.retired.insert(wanting.clone(), Lsn(200))),
+            _ => {}
+        }
+        let mirror = mirror(&theirs, &ours);
+        let is_of_the_root = name.starts_with("published._hyper_1_") && !name.contains('x') && name.ends_with("_chunk");
+        let kept = (where_it_is == 0 && is_of_the_root).then(|| (wanting.clone(), table("trading.bars")));
+        let places = mirror.keep.clone().map(|(places, root)| (places.contains(&wanting), root));
+        prop_assert_eq!(places, kept.map(|(_, root)| (true, root)));
+        for place in mirror.keep.iter().flat_map(|(places, _)| places) {
+            prop_assert!(!theirs.has(place) && !ours.has(place) && !ours.retired.contains_key(place), "{}", place);
+        }
+        let is_told = mirror.held.contains(&Reason::WantsDropped(wanting));
+        prop_assert_eq!(is_told, where_it_is == 0 && !is_of_the_root, "{:?}", mirror.held);
     }
 }
 

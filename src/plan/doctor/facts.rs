@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 pub use node::{ContainerExam, Ended, MountSeen, NodeExam, ServerExam, ServerFacts, SettingSeen};
 
+use crate::model::endpoint::Access;
 use crate::model::names::NodeName;
 use crate::model::observed::{ImageFacts, Observed};
 use crate::model::seen::Seen;
@@ -180,6 +181,8 @@ pub struct PortSeen {
 pub enum PortOwner {
     /// A node's: PostgreSQL answers there.
     Node(NodeName),
+    /// An endpoint's: PgBouncer answers there.
+    Endpoint(Access),
     /// The agent's: HTTP.
     Agent,
 }
@@ -188,6 +191,7 @@ impl fmt::Display for PortOwner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Node(name) => name.fmt(f),
+            Self::Endpoint(access) => write!(f, "the {access} endpoint"),
             Self::Agent => f.write_str("the agent"),
         }
     }

@@ -1,9 +1,9 @@
-//! Are the ports of nodes and agent theirs, and does somebody else answer where clients look by default?
+//! Are the ports of nodes, endpoints and agent theirs, and does somebody else answer where clients look by default?
 
 use super::facts::{ListenerSeen, PortHolder, PortOwner, PortSeen};
 use super::{Check, Finding};
 
-/// Each host port of a node, and the agent's.
+/// Each host port of a node, of the endpoints, and the agent's.
 pub fn ports(ports: &[PortSeen]) -> Vec<Finding> {
     ports
         .iter()

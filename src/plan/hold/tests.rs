@@ -51,6 +51,7 @@ fn all() -> Vec<Reason> {
         Reason::PrimaryDataGone(node()),
         Reason::TwoPrimaries(node()),
         Reason::NotThePrimary(node()),
+        Reason::GivesWay("replica-1".into()),
         Reason::InRecovery,
         Reason::Paused,
         Reason::AwaitsPrimary,
@@ -86,11 +87,18 @@ fn all() -> Vec<Reason> {
         Reason::CopyFails(12, 3),
         Reason::SubscriptionDisabled,
         Reason::NotApplying(3),
+        Reason::WantsDropped(table()),
         Reason::SlotLost,
         Reason::NotStreaming,
+        Reason::EndpointDown,
+        Reason::EndpointPaused,
+        Reason::FailoverPaused,
+        Reason::AsksOperator(Box::new(Question::StartsTooLong), vec![Way::Restart(node()), Way::Promote(node(), None)]),
+        Reason::AsksOperator(Box::new(Question::Refused(Vec::new())), Vec::new()),
         Reason::NeedsUp,
     ]
     .into_iter()
+    .chain(Trouble::all().into_iter().map(|trouble| Reason::Backup(Box::new(trouble))))
     .chain(objections().map(|objection| Reason::Outside(Box::new(objection))))
     .collect()
 }
@@ -109,6 +117,7 @@ fn is_known(reason: &Reason) {
         | Reason::PrimaryDataGone(_)
         | Reason::TwoPrimaries(_)
         | Reason::NotThePrimary(_)
+        | Reason::GivesWay(_)
         | Reason::InRecovery
         | Reason::Paused
         | Reason::AwaitsPrimary
@@ -136,9 +145,15 @@ fn is_known(reason: &Reason) {
         | Reason::CopyFails(..)
         | Reason::SubscriptionDisabled
         | Reason::NotApplying(_)
+        | Reason::WantsDropped(_)
         | Reason::SlotLost
         | Reason::NotStreaming
         | Reason::Outside(_)
+        | Reason::Backup(_)
+        | Reason::EndpointDown
+        | Reason::EndpointPaused
+        | Reason::FailoverPaused
+        | Reason::AsksOperator(..)
         | Reason::NeedsUp => {}
     }
 }

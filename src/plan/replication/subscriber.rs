@@ -44,8 +44,11 @@ impl Subscriber<'_> {
         if !self.has_equal_verifiers(server) {
             lanes.on_replica.push(Step::AlignPasswords { node: node.clone(), from: self.source.name.clone() });
         }
-        if !database.is_some_and(|database| database.is_read_only && database.chunk_names_reserved) {
-            lanes.on_replica.push(Step::PrepareSubscriber { node });
+        // Both sides number their chunks, each in a range of its own.
+        let reserves_chunk_names = !self.source.database.is_some_and(|theirs| theirs.chunk_names_reserved);
+        let is_apart = |ours: &DatabaseSeen| ours.chunk_names_reserved || !reserves_chunk_names;
+        if !database.is_some_and(|ours| ours.is_read_only && is_apart(ours)) {
+            lanes.on_replica.push(Step::PrepareSubscriber { node, reserves_chunk_names });
         }
         let Some(publication) = self.publication else { return lanes };
         let unguarded = |ours: &DatabaseSeen| -> BTreeSet<TableName> {
@@ -100,8 +103,15 @@ impl Subscriber<'_> {
                     from: self.source.name.clone(),
                     chunks: mirror.retire.clone(),
                 }),
-                (!mirror.make.is_empty()).then(|| Step::MirrorChunks { node: node.clone(), chunks: mirror.make }),
+                mirror.keep.map(|(chunks, hypertable)| Step::KeepPlaces {
+                    node: node.clone(),
+                    from: self.source.name.clone(),
+                    chunks,
+                    hypertable,
+                }),
+                // A place that is cleared may be the name of what is made.
                 (!mirror.forget.is_empty()).then(|| Step::ForgetRetired { node: node.clone(), chunks: mirror.forget }),
+                (!mirror.make.is_empty()).then(|| Step::MirrorChunks { node: node.clone(), chunks: mirror.make }),
             ]
             .into_iter()
             .flatten(),
@@ -112,6 +122,14 @@ impl Subscriber<'_> {
             held.push(Reason::Differs(verified.differing.clone(), verified.mismatches));
         }
         match &ours.subscription {
+            None if ours.tables_to_copy.is_some() => {
+                held.extend(ours.tables_to_copy.map(|tables| Reason::Copying(tables.max(1))));
+            }
+            None if self.resumes(ours) => {
+                let to = self.source.name.clone();
+                let can_go_on = is_complete && !has_objection;
+                lanes.on_replica.extend(can_go_on.then_some(Step::Resubscribe { node, to }));
+            }
             None if ours.holds_rows => held.push(Reason::HoldsRows),
             None if is_complete && !has_objection => self.subscribe(lanes),
             None => {}
@@ -148,13 +166,14 @@ impl Subscriber<'_> {
         Absent { tables: tables.into_iter().cloned().collect(), is_out_of_sight: !out_of_sight.is_empty() }
     }
 
-    /// A slot without a subscription is left over from an interrupted attempt and is in the way.
     fn subscribe(&self, lanes: &mut Lanes) {
-        let primary = self.source.name;
-        if self.slot().is_some() {
-            lanes.on_primary.push(Step::DropSlot { node: primary.clone(), slot: self.name.slot() });
-        }
-        lanes.on_replica.push(Step::Subscribe { node: self.name.clone(), to: primary.clone() });
+        lanes.on_replica.push(Step::Subscribe { node: self.name.clone(), to: self.source.name.clone() });
+    }
+
+    /// It was the primary, and the slot from which it goes on is there.
+    fn resumes(&self, ours: &DatabaseSeen) -> bool {
+        let is_left = ours.seat.as_ref().is_some_and(|row| row.resumes);
+        is_left && self.slot().is_some_and(|slot| slot.is_logical && !slot.lost)
     }
 
     fn slot(&self) -> Option<&SlotSeen> {

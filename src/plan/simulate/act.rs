@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use super::generate::AGENT_PORT;
 use super::sql;
 use super::world::{Agent, Container, Server, Slot, Volume, World, image};
-use crate::model::cluster::Mode;
+use crate::model::cluster::{Mode, Seat};
 use crate::model::desired::Desired;
 use crate::model::names::NodeName;
-use crate::model::observed::{ContainerSeen, Owned, RunState, VolumeSeen};
+use crate::model::observed::{ContainerSeen, Owned, RunState, SeatRow, VolumeSeen};
 use crate::model::pack::Pack;
 use crate::plan::step::{NodeSpec, Step};
 
@@ -53,6 +53,43 @@ pub fn simulate(world: &mut World, step: &Step, run: &Run<'_>) -> Answer {
         }
         Step::CreateVolume { spec } => create_volume(world, spec),
         Step::CloneStandby { node, from } => clone_standby(world, node, from),
+        Step::Rejoin { node, from } => rejoin(world, node, from),
+        Step::Follow { node, from } => {
+            let Some(source) = world.running_mut(from) else { return no("the primary does not answer") };
+            source.slots.entry(node.slot()).or_insert(Slot { is_logical: false, lost: false });
+            let Some(server) = world.running_mut(node) else { return no("the standby does not answer") };
+            server.standby_of = Some(from.clone());
+            Ok(())
+        }
+        Step::LiftFence { node, to } => {
+            let is_replica = |replica: &Server| {
+                replica.standby_of.is_some() || replica.seat().is_some_and(|row| row.seat != Seat::Primary)
+            };
+            let Some(replica) = world.running_mut(to).filter(|replica| is_replica(replica)) else {
+                return no("LET A SECOND NODE WRITE");
+            };
+            if replica.standby_of.is_none() {
+                replica.slots.remove(&node.slot());
+            }
+            let Some(server) = world.data_mut(node) else { return no("no such volume") };
+            server.yields_to = None;
+            server.has_restarted_marked = false;
+            start_node(world, node)
+        }
+        Step::Demote { node, from, resumes } => {
+            let Some(source) = world.running(from).and_then(Server::seat).cloned() else {
+                return no("the primary does not answer");
+            };
+            let Some(server) = world.running_mut(node) else { return no("the old primary does not answer") };
+            server.yields_to = None;
+            server.has_restarted_marked = false;
+            server.slots.remove(&from.slot());
+            let Some(database) = &mut server.database else { return no("no database") };
+            database.is_read_only = true;
+            let row = SeatRow::new(node.as_str(), Seat::Replica(Mode::Logical), source.epoch);
+            database.catalog = Some(SeatRow { follows: Some(from.to_string()), resumes: *resumes, ..row });
+            Ok(())
+        }
         Step::CreateNode { spec } => create_container(world, spec),
         Step::GiveSecrets { node } => {
             own_container(world, node)?;
@@ -82,6 +119,7 @@ pub fn simulate(world: &mut World, step: &Step, run: &Run<'_>) -> Answer {
                 }
             }
         }
+        Step::Endpoint { access, step } => super::endpoint::simulate(world, *access, step),
         Step::RemoveAgent => match &world.agent {
             Some(agent) if !agent.seen.ours => no("REMOVED A FOREIGN AGENT"),
             _ => {
@@ -151,7 +189,14 @@ fn create_container(world: &mut World, spec: &NodeSpec) -> Answer {
     }
     let id = world.next().to_string();
     world.containers.entry(spec.node.clone()).or_insert_with(|| Container {
-        seen: ContainerSeen { ours: true, id, state: RunState::Created, spec: spec.digest(), image_id: image.id },
+        seen: ContainerSeen {
+            ours: true,
+            id,
+            state: RunState::Created,
+            spec: spec.digest(),
+            image_id: image.id,
+            is_attached: true,
+        },
         spec: Some(spec.clone()),
     });
     own_container(world, &spec.node).map(|_| ())
@@ -187,6 +232,7 @@ fn start_node(world: &mut World, node: &NodeName) -> Answer {
         };
         volume.data = Some(Server::fresh(passwords, salt));
     }
+    volume.data.as_mut().expect("filled above").restart();
     own_container(world, node)?.seen.state = RunState::Running;
     Ok(())
 }
@@ -206,10 +252,29 @@ fn clone_standby(world: &mut World, node: &NodeName, from: &NodeName) -> Answer 
     if source.slots.get(&node.slot()) != Some(&Slot { is_logical: false, lost: false }) {
         return no("pg_basebackup has no slot");
     }
-    let clone =
-        Server { standby_of: Some(from.clone()), is_streaming: false, slots: BTreeMap::new(), ..source.clone() };
+    let clone = Server {
+        standby_of: Some(from.clone()),
+        is_streaming: false,
+        slots: BTreeMap::new(),
+        yields_to: None,
+        ..source.clone()
+    };
     let volume = world.volumes.get_mut(node).expect("looked for above");
     volume.data = Some(clone);
+    Ok(())
+}
+
+fn rejoin(world: &mut World, node: &NodeName, from: &NodeName) -> Answer {
+    let Some(source) = world.running_mut(from).filter(|source| source.standby_of.is_none()) else {
+        return no("the primary does not answer");
+    };
+    source.slots.entry(node.slot()).or_insert(Slot { is_logical: false, lost: false });
+    let source = source.clone();
+    world.process_ends(node);
+    let Some(data) = world.data_mut(node) else { return no("no such volume") };
+    if data.standby_of.as_ref() != Some(from) || data.yields_to.is_some() {
+        *data = Server { standby_of: Some(from.clone()), is_streaming: false, slots: BTreeMap::new(), ..source };
+    }
     Ok(())
 }
 
@@ -217,6 +282,10 @@ fn create_agent(world: &mut World, spec: &str) -> Answer {
     if !world.has_tool_image || world.network.is_none() {
         return no("the agent cannot be created");
     }
+    if world.agent_volume.is_some_and(|volume| !volume.ours) {
+        return no("GAVE A FOREIGN VOLUME TO THE AGENT");
+    }
+    world.agent_volume = Some(Owned { ours: true });
     let id = world.next().to_string();
     world.agent.get_or_insert_with(|| Agent {
         seen: ContainerSeen {
@@ -225,6 +294,7 @@ fn create_agent(world: &mut World, spec: &str) -> Answer {
             state: RunState::Created,
             spec: spec.to_owned(),
             image_id: "bundled".into(),
+            is_attached: true,
         },
         has_files: false,
     });

@@ -54,6 +54,7 @@ pub fn assert_finished(cluster: &Cluster) {
             Seat::Primary => assert!(!ours.is_read_only),
         }
     }
+    super::endpoint::assert_finished(cluster);
     if agent.is_some() {
         let there = world.agent.as_ref().expect("the agent is there");
         assert_eq!(agent.as_ref(), Some(&there.seen.spec));

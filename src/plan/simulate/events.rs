@@ -1,8 +1,9 @@
 //! What people, applications and accidents do to a cluster between two passes.
 
 use super::Cluster;
+use super::endpoint::EndpointEvent;
 use super::generate::{AGENT_PORT, full_packs, setting};
-use super::world::{Agent, Container, Database, Partitioned, Table, Volume, ident, image, node_name, verifier};
+use super::world::{Agent, Container, Database, Partitioned, Table, Volume, World, ident, image, node_name, verifier};
 use crate::model::cluster::{Mode, Seat};
 use crate::model::desired::DesiredNode;
 use crate::model::names::{NodeName, TableName};
@@ -29,6 +30,8 @@ pub enum Event {
     /// Somebody drops the triggers that refuse writes.
     DropGuard(usize),
     DropChunk(usize),
+    /// A row comes to a new chunk, which is dropped before anybody looked.
+    PassingChunk(usize),
     ChangeInterval(usize, i64),
     /// An older hypertide installed the schema in this node's database.
     OldCatalog(usize),
@@ -37,6 +40,8 @@ pub enum Event {
     KillAgent,
     RemoveAgent,
     ChangeAgent(u8),
+    /// Some of these somebody has to decide about.
+    Endpoint(EndpointEvent),
     // What somebody has to decide about.
     /// The primary's container and volume.
     LosePrimary,
@@ -65,6 +70,7 @@ pub enum Foreign {
     Container(usize),
     Network,
     Agent,
+    AgentVolume,
     Port(usize),
     AgentPort,
 }
@@ -123,6 +129,7 @@ impl Event {
                         name: node_name(&format!("replica-{number}")),
                         seat: Seat::Replica(*mode),
                         port: 5434 + u16::try_from(number).expect("few nodes"),
+                        priority: DesiredNode::PRIORITY,
                     });
                 }
             }
@@ -161,6 +168,7 @@ impl Event {
                 }
             }
             Self::DropChunk(which) => drop_chunk(cluster, *which),
+            Self::PassingChunk(which) => passing_chunk(cluster, *which),
             Self::ChangeInterval(which, interval) => {
                 with_hypertable(cluster, *which, |database, root| facts(database, root).interval = *interval);
             }
@@ -192,6 +200,7 @@ impl Event {
                     cluster.agent = Some(format!("agent-{digest}"));
                 }
             }
+            Self::Endpoint(event) => event.happen(cluster),
             Self::LosePrimary => {
                 let primary = primary(cluster);
                 cluster.world.containers.remove(&primary);
@@ -276,6 +285,11 @@ impl Foreign {
         match self {
             Self::Network => cluster.world.network = Some(Owned { ours: false }),
             Self::Agent => cluster.world.agent = Some(Agent { seen: foreign_container(), has_files: true }),
+            // Nothing else could be there while a container has it.
+            Self::AgentVolume => {
+                cluster.world.agent = None;
+                cluster.world.agent_volume = Some(Owned { ours: false });
+            }
             Self::Volume(which) => {
                 let Some(node) = node(cluster, *which) else { return };
                 let seen = VolumeSeen { ours: false, seat: None, port: None, postgres_major: None, timescaledb: None };
@@ -309,6 +323,7 @@ fn foreign_container() -> ContainerSeen {
         state: RunState::Running,
         spec: String::new(),
         image_id: "another".into(),
+        is_attached: true,
     }
 }
 
@@ -361,26 +376,48 @@ fn with_published(cluster: &mut Cluster, which: usize, change: impl FnOnce(&mut 
     }
 }
 
+/// Some subscriber has not copied it yet.
+pub fn is_being_copied(world: &World, chunk: &TableName) -> bool {
+    let databases = world.volumes.values().filter_map(|volume| volume.data.as_ref()?.database.as_ref());
+    databases.filter_map(|database| database.subscription.as_ref()?.tables.get(chunk)).any(|(state, _)| *state != 'r')
+}
+
 /// A retention policy at work. What is just being copied is left for later.
 fn drop_chunk(cluster: &mut Cluster, which: usize) {
-    let is_copied = |chunk: &TableName| {
-        let databases = cluster.world.volumes.values().filter_map(|volume| volume.data.as_ref()?.database.as_ref());
-        databases
-            .filter_map(|database| database.subscription.as_ref()?.tables.get(chunk))
-            .any(|(state, _)| *state != 'r')
-    };
+    let is_copied = |chunk: &TableName| is_being_copied(&cluster.world, chunk);
     let Some(database) = cluster.world.running(&primary(cluster)).and_then(|server| server.database.as_ref()) else {
         return;
     };
     let chunks: Vec<TableName> = database.chunks.keys().filter(|chunk| !is_copied(chunk)).cloned().collect();
     if let (Some(chunk), Some(database)) = (pick(&chunks, which), primary_database(cluster)) {
-        database.chunks.remove(&chunk);
-        database.rows.remove(&chunk);
-        for publication in database.publications.values_mut() {
-            publication.tables.remove(&chunk);
-        }
-        database.outside.forget(&chunk);
+        forget_chunk(database, &chunk);
     }
+}
+
+/// Whoever subscribes to the chunk's schema is sent rows for a table that is nowhere.
+fn passing_chunk(cluster: &mut Cluster, which: usize) {
+    let (publisher, publication) = (primary(cluster), cluster.desired.publication.name.clone());
+    let mut passed = None;
+    with_hypertable(cluster, which, |database, root| passed = database.insert_into_new_chunk(root));
+    let Some((chunk, database)) = passed.zip(primary_database(cluster)) else { return };
+    let is_sent = database.members(&publication).contains(&chunk);
+    forget_chunk(database, &chunk);
+    let databases = cluster.world.volumes.values_mut().filter_map(|volume| volume.data.as_mut()?.database.as_mut());
+    let subscriptions = databases.filter_map(|database| database.subscription.as_mut());
+    for subscription in subscriptions.filter(|there| is_sent && there.publisher == publisher) {
+        if subscription.publication == publication {
+            subscription.wanting.insert(chunk.clone());
+        }
+    }
+}
+
+pub fn forget_chunk(database: &mut Database, chunk: &TableName) {
+    database.chunks.remove(chunk);
+    database.rows.remove(chunk);
+    for publication in database.publications.values_mut() {
+        publication.tables.remove(chunk);
+    }
+    database.outside.forget(chunk);
 }
 
 fn facts<'a>(database: &'a mut Database, root: &TableName) -> &'a mut Partitioned {

@@ -5,11 +5,15 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use proptest::prelude::*;
 use proptest::sample::subsequence;
 
+use super::endpoint::{EndpointEvent, kind_of};
 use super::events::{Event, Foreign};
 use super::world::{World, ident, image, node_name};
 use super::{Action, Cluster};
 use crate::model::cluster::{Edition, Mode, Seat};
-use crate::model::desired::{Desired, DesiredNode, ImageChoice, PublicationChoice, Setting};
+use crate::model::desired::{
+    Desired, DesiredNode, Endpoint, Failover, ImageChoice, Prefer, PublicationChoice, Setting, Synchronous,
+};
+use crate::model::endpoint::Access;
 use crate::model::names::{ClusterName, Ident};
 use crate::model::outside::Outside;
 use crate::model::pack::{Migration, MigrationId, Needs, Pack};
@@ -76,17 +80,22 @@ pub fn full_packs(name: &str) -> Option<Pack> {
 /// Where the agent answers on the host.
 pub const AGENT_PORT: u16 = 9187;
 
+/// Where clients who write and clients who read find their endpoints on the host.
+pub const ENDPOINT_PORTS: (u16, u16) = (5432, 5433);
+
 pub fn setting(value: u8) -> Setting {
     Setting { name: "work_mem".into(), value: format!("{value}MB"), why: "a test".into() }
 }
 
 /// A cluster as configured, on a host on which nothing was done yet.
 pub fn cluster(modes: &[Mode], packs: Vec<Pack>) -> Cluster {
-    let mut nodes = vec![DesiredNode { name: node_name("primary-1"), seat: Seat::Primary, port: 5434 }];
+    let priority = DesiredNode::PRIORITY;
+    let mut nodes = vec![DesiredNode { name: node_name("primary-1"), seat: Seat::Primary, port: 5434, priority }];
     nodes.extend((1_u16..).zip(modes).map(|(number, mode)| DesiredNode {
         name: node_name(&format!("replica-{number}")),
         seat: Seat::Replica(*mode),
         port: 5434 + number,
+        priority,
     }));
     let desired = Desired {
         cluster: ClusterName::new("test").expect("valid"),
@@ -100,7 +109,11 @@ pub fn cluster(modes: &[Mode], packs: Vec<Pack>) -> Cluster {
         verify: None,
         outside: Outside::default(),
         packs: Vec::new(),
+        synchronous: Synchronous::Off,
+        failover: Failover { automatic: true, prefer: Prefer::Auto, max_loss_bytes: 0 },
+        endpoint: Endpoint::Direct,
         metrics: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), AGENT_PORT)),
+        backups: Vec::new(),
         not_acted_on: Vec::new(),
     };
     Cluster { world: World::empty(), desired, packs, agent: None }
@@ -116,7 +129,8 @@ pub fn any_cluster() -> impl Strategy<Value = Cluster> {
     let ages = prop::array::uniform4(1..6_usize);
     let modes = prop::collection::vec(any_mode(), 0..=3);
     let edition = prop_oneof![Just(Edition::Apache), Just(Edition::Community)];
-    (modes, packs, ages, any::<[bool; 4]>(), edition).prop_map(|(modes, names, ages, flags, edition)| {
+    let parts = (modes, packs, ages, any::<[bool; 4]>(), edition, 0..4_u8);
+    parts.prop_map(|(modes, names, ages, flags, edition, endpoint)| {
         let [has_agent, has_image, has_tool_image, names_schemas] = flags;
         let packs = names.iter().zip(ages).filter_map(|(name, age)| {
             let mut pack = full_packs(name)?;
@@ -128,12 +142,17 @@ pub fn any_cluster() -> impl Strategy<Value = Cluster> {
         cluster.world.image = has_image.then(|| image("image-0"));
         cluster.world.has_tool_image = has_tool_image;
         cluster.world.edition = edition;
+        cluster.desired.endpoint = kind_of(endpoint);
         let published: Vec<Ident> = cluster.packs.iter().flat_map(|pack| pack.published.clone()).take(1).collect();
         if names_schemas && !published.is_empty() {
             cluster.desired.publication.schemas = Some(published);
         }
         cluster
     })
+}
+
+fn any_access() -> impl Strategy<Value = Access> {
+    prop::sample::select(Access::ALL.to_vec())
 }
 
 /// What a pass mends.
@@ -155,6 +174,7 @@ pub fn any_mishap() -> impl Strategy<Value = Event> {
         1 => index().prop_map(Event::AllowWrites),
         1 => index().prop_map(Event::DropGuard),
         2 => index().prop_map(Event::DropChunk),
+        2 => index().prop_map(Event::PassingChunk),
         1 => (index(), 1..4_i64).prop_map(|(which, interval)| Event::ChangeInterval(which, interval)),
         1 => index().prop_map(Event::OldCatalog),
         1 => (0..3_u8).prop_map(Event::RenamePublication),
@@ -162,6 +182,9 @@ pub fn any_mishap() -> impl Strategy<Value = Event> {
         1 => Just(Event::KillAgent),
         1 => Just(Event::RemoveAgent),
         1 => (1..9_u8).prop_map(Event::ChangeAgent),
+        1 => any_access().prop_map(|access| Event::Endpoint(EndpointEvent::Kill(access))),
+        1 => any_access().prop_map(|access| Event::Endpoint(EndpointEvent::Remove(access))),
+        1 => (0..4_u8).prop_map(|kind| Event::Endpoint(EndpointEvent::Configure(kind))),
     ]
 }
 
@@ -190,6 +213,7 @@ pub fn any_danger() -> impl Strategy<Value = Event> {
         index().prop_map(Foreign::Container),
         Just(Foreign::Network),
         Just(Foreign::Agent),
+        Just(Foreign::AgentVolume),
         index().prop_map(Foreign::Port),
         Just(Foreign::AgentPort),
     ];
@@ -197,6 +221,8 @@ pub fn any_danger() -> impl Strategy<Value = Event> {
         Just(Event::LosePrimary),
         index().prop_map(Event::ChangeMode),
         foreign.prop_map(Event::Foreign),
+        any_access().prop_map(|access| Event::Endpoint(EndpointEvent::Foreign(access))),
+        any_access().prop_map(|access| Event::Endpoint(EndpointEvent::TakePort(access))),
         (index(), 0..3_u64).prop_map(|(which, epoch)| Event::Promote(which, epoch)),
     ]
 }

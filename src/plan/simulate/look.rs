@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::world::{Chunk, Container, Database, Partitioned, RESERVED, Server, World, ident};
+use super::world::{Chunk, Container, Database, Partitioned, RESERVED, Server, World, chunk_prefix, ident};
+use crate::model::backup_runs::BackupsSeen;
 use crate::model::chunk::{self, Dimension, Hypertable, Partitioning, Slice};
 use crate::model::cluster::{Mode, Seat};
 use crate::model::desired::Desired;
+use crate::model::health::Probe;
 use crate::model::lsn::Lsn;
-use crate::model::names::{Ident, NodeName, TableName};
+use crate::model::names::{ClusterName, Ident, NodeName, TableName};
 use crate::model::observed::{
     DatabaseSeen, ImageFacts, NodeSeen, Observed, PublicationSeen, RunState, SenderSeen, ServerSeen, SlotSeen,
     SubscriptionSeen, TableSeen, WalStatus,
@@ -26,7 +28,7 @@ pub fn observe(world: &World, desired: &Desired, packs: Option<&[Pack]>) -> Obse
     let remembered = world.volumes.iter().filter(|(_, volume)| volume.seen.ours).map(|(node, _)| node.clone());
     let names: BTreeSet<NodeName> = desired.nodes.iter().map(|node| node.name.clone()).chain(remembered).collect();
     let interest = scope::schemas(desired, packs);
-    let look = Look { world, interest: &interest, publication: &desired.publication.name };
+    let look = Look { cluster: &desired.cluster, world, interest: &interest, publication: &desired.publication.name };
     let nodes = names.into_iter().map(|name| (name.clone(), look.node(&name))).collect();
     let tool_image =
         ImageFacts { reference: "bundled".into(), id: "bundled".into(), postgres_major: None, timescaledb: None };
@@ -41,7 +43,10 @@ pub fn observe(world: &World, desired: &Desired, packs: Option<&[Pack]>) -> Obse
         },
         nodes,
         agent: seen(world.agent.as_ref().map(|agent| agent.seen.clone())),
+        agent_volume: seen(world.agent_volume),
         taken_ports: BTreeMap::new(),
+        tool_reference: super::endpoint::IMAGE.to_owned(),
+        endpoints: super::endpoint::look(world, desired),
     };
     let nodes = topology::nodes(desired, &observed);
     let has_running_agent = world.agent.as_ref().is_some_and(|agent| agent.seen.ours && agent.seen.state.is_running());
@@ -54,6 +59,7 @@ pub fn observe(world: &World, desired: &Desired, packs: Option<&[Pack]>) -> Obse
         })
         .map(|node| node.port)
         .chain(desired.metrics.filter(|_| !has_running_agent).map(|listen| listen.port()))
+        .chain(super::endpoint::wanted_ports(world, desired))
         .filter_map(|port| Some((port, world.held_ports.get(&port)?.clone())))
         .collect();
     super::outside::look(world, desired, &nodes, packs.is_some(), &mut observed);
@@ -62,6 +68,7 @@ pub fn observe(world: &World, desired: &Desired, packs: Option<&[Pack]>) -> Obse
 
 /// What to look at, and what to look for.
 struct Look<'a> {
+    cluster: &'a ClusterName,
     world: &'a World,
     interest: &'a BTreeSet<Ident>,
     publication: &'a Ident,
@@ -83,7 +90,13 @@ impl Look<'_> {
         NodeSeen {
             volume: seen(world.volumes.get(name).map(|volume| volume.seen.clone())),
             container: seen(container.map(|container| container.seen.clone())),
+            probe: match &server {
+                Seen::Present(_) => Seen::Present(Probe::Answers),
+                Seen::Absent => Seen::Absent,
+                Seen::Unknown { .. } => Seen::Present(Probe::TimesOut),
+            },
             server,
+            mark: seen(world.data(name).filter(|_| !runs).and_then(|data| data.yields_to.as_ref()?.to_string().into())),
         }
     }
 
@@ -92,7 +105,7 @@ impl Look<'_> {
         let streams = followers.filter_map(|(follower, volume)| {
             let data = volume.data.as_ref()?;
             let subscription = data.database.as_ref().and_then(|db| db.subscription.as_ref());
-            let is_subscriber = subscription.is_some_and(|sub| sub.publisher == *name && sub.is_applying);
+            let is_subscriber = subscription.is_some_and(|sub| sub.publisher == *name && sub.applies());
             let is_standby = data.standby_of.as_ref() == Some(name) && data.is_streaming;
             let sender = if is_standby { follower.to_string() } else { follower.slot().to_string() };
             (is_standby || is_subscriber).then(|| (follower.slot(), sender))
@@ -100,7 +113,7 @@ impl Look<'_> {
         let (active, senders): (BTreeSet<Ident>, Vec<String>) = streams.unzip();
         let sender = SenderSeen { replayed: Some(Lsn(100)) };
         ServerSeen {
-            in_recovery: server.standby_of.is_some(),
+            in_recovery: server.standby_of.is_some() || server.has_restarted_marked,
             timeline: 1,
             lsn: Lsn(100),
             postgres_major: 17,
@@ -122,6 +135,9 @@ impl Look<'_> {
                 .collect(),
             senders: senders.into_iter().map(|name| (name, sender.clone())).collect(),
             is_receiving: server.is_streaming,
+            heard_millis: server.is_streaming.then_some(0),
+            upstream: server.standby_of.as_ref().map(|primary| self.cluster.container(primary)),
+            yields_to: server.yields_to.as_ref().map(ToString::to_string),
             database: seen(server.database.as_ref().map(|database| self.database(database))),
         }
     }
@@ -152,6 +168,7 @@ impl Look<'_> {
                 let hypertable = Hypertable {
                     name: name.clone(),
                     chunk_schema: facts.chunk_schema.clone(),
+                    chunk_prefix: chunk_prefix(name),
                     dimensions: dimensions(facts),
                     compressed: facts.compressed,
                     now: Some(NOW),
@@ -176,6 +193,9 @@ impl Look<'_> {
         DatabaseSeen {
             extension: Some("2.29.2".into()),
             edition: Some(self.world.edition),
+            backups: BackupsSeen::default(),
+            promotions: Vec::new(),
+            failover_paused: None,
             catalog: Some(CATALOG_VERSION),
             seat: Some(row.clone()),
             migrations: database.migrations.clone(),
@@ -184,6 +204,7 @@ impl Look<'_> {
             holds_rows: row.seat == Seat::Replica(Mode::Logical)
                 && database.subscription.is_none()
                 && database.rows.iter().any(|(name, rows)| *rows > 0 && is_seen(name)),
+            tables_to_copy: None,
             publication: publication.map(|publication| PublicationSeen {
                 all_tables: publication.all_tables,
                 schemas: publication.schemas.clone(),
@@ -208,7 +229,6 @@ impl Look<'_> {
                 .collect(),
             strangers: BTreeSet::new(),
             hypertables,
-            lsn: Lsn(100),
             retired: database.retired.iter().map(|name| (name.clone(), Lsn(100))).collect(),
             auto_publication: database.auto_publication,
             jobs: BTreeMap::new(),
@@ -216,10 +236,11 @@ impl Look<'_> {
             behind_millis: BTreeMap::new(),
             subscription: database.subscription.as_ref().map(|subscription| SubscriptionSeen {
                 enabled: subscription.enabled,
-                is_applying: subscription.is_applying,
+                is_applying: subscription.applies(),
                 publications: BTreeSet::from([subscription.publication.clone()]),
                 tables: subscription.tables.iter().map(|(name, (state, _))| (name.clone(), *state)).collect(),
-                applied: subscription.is_applying.then_some(Lsn(100)),
+                applied: subscription.applies().then_some(Lsn(100)),
+                wanting: subscription.wanting.first().cloned(),
                 apply_errors: 0,
                 sync_errors: 0,
             }),

@@ -31,7 +31,8 @@ fn others(world: &World, node: &NodeName) -> World {
 
 fn resync_plan(cluster: &Cluster, node: &NodeName) -> Plan {
     let node = cluster.desired.node(node).expect("a configured replica");
-    removal::resync(node, &primary(cluster), &cluster.observe())
+    let mode = node.seat.mode().expect("a replica");
+    removal::resync(&node.name, mode, &primary(cluster), &cluster.observe())
 }
 
 /// Runs a resync that is killed on the way, `up`, which must not make it worse, and a resync to its end.

@@ -37,12 +37,18 @@ pub fn simulate(world: &mut World, step: &Step, run: &Run<'_>) -> Answer {
             Ok(())
         }
         Step::InstallCatalog { node, seat } => {
-            let row = SeatRow { node: node.to_string(), seat: *seat, epoch: 1 };
+            let row = SeatRow::new(node.as_str(), *seat, 1);
             let can_publish = world.edition == Edition::Community;
             let database = database(world, node)?;
             database.auto_publication = can_publish.then(|| database.auto_publication.unwrap_or_default());
             database.catalog.get_or_insert(row);
             database.catalog_version = CATALOG_VERSION;
+            Ok(())
+        }
+        Step::RaiseEpoch { node, epoch } => {
+            writable(world, node)?;
+            let Some(row) = &mut database(world, node)?.catalog else { return no("hypertide.node does not exist") };
+            *row = SeatRow::new(node.as_str(), Seat::Primary, *epoch);
             Ok(())
         }
         Step::CatchUp { node, with } => {
@@ -102,9 +108,11 @@ pub fn simulate(world: &mut World, step: &Step, run: &Run<'_>) -> Answer {
             answering(world, node)?.slots.remove(slot);
             Ok(())
         }
-        Step::PrepareSubscriber { node } => {
+        Step::PrepareSubscriber { node, reserves_chunk_names } => {
             let database = with_catalog(world, node)?;
-            database.next_chunk = database.next_chunk.max(RESERVED);
+            if *reserves_chunk_names {
+                database.next_chunk = database.next_chunk.max(RESERVED);
+            }
             database.is_read_only = true;
             Ok(())
         }
@@ -116,6 +124,12 @@ pub fn simulate(world: &mut World, step: &Step, run: &Run<'_>) -> Answer {
             database.guarded.extend(tables.iter().cloned());
             Ok(())
         }
+        Step::UnguardTables { node, tables } => {
+            let database = with_catalog(world, node)?;
+            database.guarded.retain(|table| !tables.contains(table));
+            Ok(())
+        }
+        Step::Resubscribe { node, to } => resubscribe(world, node, to, name),
         Step::AlignPartitioning { node, hypertables } => {
             let database = with_catalog(world, node)?;
             hypertables.iter().try_for_each(|hypertable| align(database, hypertable))
@@ -129,6 +143,21 @@ pub fn simulate(world: &mut World, step: &Step, run: &Run<'_>) -> Answer {
                 database.retired.insert(chunk.clone());
                 Ok(())
             })
+        }
+        Step::KeepPlaces { node, from, chunks, hypertable } => {
+            let Some(theirs) = answering(world, from)?.database.clone() else { return no("no database") };
+            let database = with_catalog(world, node)?;
+            if !database.has(hypertable) {
+                return no(format!("relation {hypertable} does not exist"));
+            }
+            for chunk in chunks.iter().filter(|chunk| !theirs.has(chunk)) {
+                database.retired.insert(chunk.clone());
+                // The next attempt to apply finds it.
+                if let Some(subscription) = &mut database.subscription {
+                    subscription.wanting.remove(chunk);
+                }
+            }
+            Ok(())
         }
         Step::ForgetRetired { node, chunks } => {
             with_catalog(world, node)?.retired.retain(|name| !chunks.contains(name));
@@ -175,7 +204,11 @@ fn answering<'a>(world: &'a mut World, node: &NodeName) -> Result<&'a mut Server
 
 fn writable<'a>(world: &'a mut World, node: &NodeName) -> Result<&'a mut Server, String> {
     let server = answering(world, node)?;
-    if server.standby_of.is_some() { no(format!("{node} is in recovery")) } else { Ok(server) }
+    if server.standby_of.is_some() || server.has_restarted_marked {
+        no(format!("{node} is in recovery"))
+    } else {
+        Ok(server)
+    }
 }
 
 fn database<'a>(world: &'a mut World, node: &NodeName) -> Result<&'a mut Database, String> {
@@ -311,16 +344,39 @@ fn subscribe(world: &mut World, node: &NodeName, to: &NodeName, name: &Ident) ->
         return Ok(());
     }
     let members = published_to(world, node, to, name)?;
-    let slots = &mut writable(world, to)?.slots;
-    if slots.insert(node.slot(), Slot { is_logical: true, lost: false }).is_some() {
-        return no("the replication slot exists already");
-    }
+    // One that an interrupted attempt has left is replaced.
+    writable(world, to)?.slots.insert(node.slot(), Slot { is_logical: true, lost: false });
     with_catalog(world, node)?.subscription = Some(Subscription {
         publisher: to.clone(),
         publication: name.clone(),
         enabled: true,
         is_applying: false,
+        wanting: BTreeSet::new(),
         tables: members.into_iter().map(|table| (table, ('i', 0))).collect(),
+    });
+    Ok(())
+}
+
+/// What the node published itself it has; what else is published is copied by workers.
+fn resubscribe(world: &mut World, node: &NodeName, to: &NodeName, name: &Ident) -> Answer {
+    let members = published_to(world, node, to, name)?;
+    let slot = answering(world, to)?.slots.get(&node.slot()).copied();
+    if slot != Some(Slot { is_logical: true, lost: false }) {
+        return no("CAN NOT GO ON FROM A SLOT THAT IS NOT THERE");
+    }
+    let database = with_catalog(world, node)?;
+    let had = database.members(name);
+    let state = |table: &TableName| if had.contains(table) { ('r', database.rows(table)) } else { ('i', 0) };
+    let tables = members.into_iter().map(|table| (table.clone(), state(&table))).collect();
+    database.publications.remove(name);
+    database.catalog.as_mut().expect("looked for above").resumes = false;
+    database.subscription = Some(Subscription {
+        publisher: to.clone(),
+        publication: name.clone(),
+        enabled: true,
+        is_applying: false,
+        wanting: BTreeSet::new(),
+        tables,
     });
     Ok(())
 }

@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::endpoint::EndpointThere;
 use crate::model::chunk::Slice;
 use crate::model::cluster::{Edition, Seat};
+use crate::model::endpoint::Access;
 use crate::model::names::{Ident, NodeName, TableName};
 use crate::model::observed::{ContainerSeen, ImageFacts, Owned, RunState, SeatRow, VolumeSeen};
 use crate::model::pack::Applied;
@@ -26,6 +28,8 @@ pub struct World {
     pub volumes: BTreeMap<NodeName, Volume>,
     pub containers: BTreeMap<NodeName, Container>,
     pub agent: Option<Agent>,
+    pub endpoints: BTreeMap<Access, EndpointThere>,
+    pub agent_volume: Option<Owned>,
     /// Host ports that somebody else listens on.
     pub held_ports: BTreeMap<u16, String>,
     /// For everything that must differ from what was before: ids, salts, passwords.
@@ -60,6 +64,9 @@ pub struct Server {
     /// The node it replays WAL of.
     pub standby_of: Option<NodeName>,
     pub is_streaming: bool,
+    /// It is marked to give up its place; started with the mark it recovers and follows nobody.
+    pub yields_to: Option<NodeName>,
+    pub has_restarted_marked: bool,
     /// Verifiers: `generation of passwords / salt`.
     pub roles: BTreeMap<Ident, String>,
     pub slots: BTreeMap<Ident, Slot>,
@@ -139,8 +146,22 @@ pub struct Subscription {
     pub publication: Ident,
     pub enabled: bool,
     pub is_applying: bool,
+    /// Tables that changes on their way are for, and that nobody has any more.
+    pub wanting: BTreeSet<TableName>,
     /// State of each table, and how many of the publisher's rows it has seen.
     pub tables: BTreeMap<TableName, (char, u64)>,
+}
+
+impl Subscription {
+    /// Changes arrive.
+    pub fn applies(&self) -> bool {
+        self.is_applying && self.wanting.is_empty()
+    }
+}
+
+/// What the names of a hypertable's chunks begin with.
+pub fn chunk_prefix(root: &TableName) -> String {
+    format!("_hyper_{}", root.table)
 }
 
 /// Where reserved chunk numbers begin (`hypertide.reserve_chunk_names`).
@@ -182,6 +203,8 @@ impl World {
             volumes: BTreeMap::new(),
             containers: BTreeMap::new(),
             agent: None,
+            endpoints: BTreeMap::new(),
+            agent_volume: None,
             held_ports: BTreeMap::new(),
             counter: 0,
         }
@@ -245,8 +268,11 @@ impl World {
 
     /// Nodes whose data directory would take writes as primary, running or not.
     pub fn writers(&self) -> Vec<NodeName> {
-        let is_writer =
-            |server: &Server| server.standby_of.is_none() && server.seat().is_some_and(|row| row.seat == Seat::Primary);
+        let is_writer = |server: &Server| {
+            server.standby_of.is_none()
+                && server.yields_to.is_none()
+                && server.seat().is_some_and(|row| row.seat == Seat::Primary)
+        };
         self.volumes
             .iter()
             .filter(|(_, volume)| volume.data.as_ref().is_some_and(is_writer))
@@ -274,10 +300,17 @@ impl Server {
         Self {
             standby_of: None,
             is_streaming: false,
+            yields_to: None,
+            has_restarted_marked: false,
             roles: BTreeMap::from([(ident(SUPERUSER), verifier(passwords, salt))]),
             slots: BTreeMap::new(),
             database: None,
         }
+    }
+
+    /// What its marks make of it when it is started.
+    pub fn restart(&mut self) {
+        self.has_restarted_marked = self.yields_to.is_some();
     }
 
     pub fn seat(&self) -> Option<&SeatRow> {
@@ -338,7 +371,7 @@ impl Database {
         let partitioned = self.tables.get(root)?.hypertable.as_ref()?;
         let name = TableName {
             schema: partitioned.chunk_schema.clone(),
-            table: ident(&format!("_hyper_{}_{}_chunk", root.table, self.next_chunk)),
+            table: ident(&format!("{}_{}_chunk", chunk_prefix(root), self.next_chunk)),
         };
         self.next_chunk += 1;
         self.chunks.insert(name.clone(), Chunk { root: root.clone(), start, compressed: false });

@@ -5,7 +5,9 @@ use std::net::Ipv4Addr;
 use super::*;
 use crate::model::chunk::{Dimension, Partitioning, Slice};
 use crate::model::cluster::Mode;
+use crate::model::endpoint::Pooling;
 use crate::model::outside::{DeclaredSubscription, Operation, Origin, Reclaim};
+use crate::plan::endpoint::step::EndpointSpec;
 use crate::plan::hold::Reason;
 use crate::plan::outside::mark::Mark;
 use crate::plan::outside::step::{Member, OutsideStep, PublicationChange, SubscriptionChange};
@@ -75,6 +77,27 @@ fn outside() -> Vec<Step> {
     .into()
 }
 
+fn endpoints() -> Vec<Step> {
+    let spec = EndpointSpec {
+        access: Access::ReadWrite,
+        port: 5432,
+        bind: Ipv4Addr::LOCALHOST.into(),
+        pooling: Pooling::Transaction,
+        database: Ident::new("data").expect("valid"),
+        connections: 40,
+        image: "bundled".into(),
+    };
+    [
+        EndpointStep::Create(spec),
+        EndpointStep::Start { to: Some([primary()].into()) },
+        EndpointStep::Repoint { to: [primary(), replica()].into() },
+        EndpointStep::Stop,
+        EndpointStep::Remove,
+    ]
+    .map(|step| Step::Endpoint { access: Access::ReadWrite, step })
+    .into()
+}
+
 fn all() -> Vec<Step> {
     let (node, from, slot) = (replica(), primary(), replica().slot());
     let id = MigrationId { pack: "trading".into(), number: 2, what: "market_data".into() };
@@ -91,12 +114,14 @@ fn all() -> Vec<Step> {
     let hypertable = Hypertable {
         name: table("market_data"),
         chunk_schema: Ident::new("trading_chunks").expect("valid"),
+        chunk_prefix: "_hyper_1".into(),
         dimensions: vec![dimension],
         compressed: false,
         now: None,
         is_fed: true,
     };
     let ahead = ChunkAhead { hypertable: table("market_data"), point: vec![25] };
+    let named = table("_hyper_1_7_chunk");
     let on_primary = || primary();
     let of = || node.clone();
     vec![
@@ -106,6 +131,11 @@ fn all() -> Vec<Step> {
         Step::CreateNetwork,
         Step::CreateVolume { spec: spec() },
         Step::CloneStandby { node: of(), from: from.clone() },
+        Step::Rejoin { node: on_primary(), from: of() },
+        Step::Follow { node: of(), from: from.clone() },
+        Step::RaiseEpoch { node: of(), epoch: 2 },
+        Step::LiftFence { node: on_primary(), to: of() },
+        Step::Demote { node: on_primary(), from: of(), resumes: true },
         Step::CreateNode { spec: spec() },
         Step::GiveSecrets { node: of() },
         Step::StartNode { node: of() },
@@ -124,13 +154,16 @@ fn all() -> Vec<Step> {
         Step::EnableAutoPublication { node: on_primary() },
         Step::CreateSlot { node: on_primary(), slot: slot.clone() },
         Step::DropSlot { node: on_primary(), slot },
-        Step::PrepareSubscriber { node: of() },
+        Step::PrepareSubscriber { node: of(), reserves_chunk_names: true },
         Step::MirrorChunks { node: of(), chunks: vec![chunk] },
         Step::AlignPartitioning { node: of(), hypertables: vec![hypertable] },
         Step::RetireChunks { node: of(), from: from.clone(), chunks: tables.clone() },
+        Step::KeepPlaces { node: of(), from: from.clone(), chunks: [named].into(), hypertable: table("market_data") },
         Step::ForgetRetired { node: of(), chunks: tables.clone() },
         Step::MakeChunksAhead { node: on_primary(), chunks: vec![ahead.clone(), ahead] },
         Step::GuardTables { node: of(), tables: tables.clone() },
+        Step::UnguardTables { node: on_primary(), tables: tables.clone() },
+        Step::Resubscribe { node: of(), to: from.clone() },
         Step::Subscribe { node: of(), to: from },
         Step::RefreshSubscription { node: of() },
         Step::Unsubscribe { node: of() },
@@ -141,6 +174,7 @@ fn all() -> Vec<Step> {
     ]
     .into_iter()
     .chain(outside())
+    .chain(endpoints())
     .collect()
 }
 

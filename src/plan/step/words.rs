@@ -18,6 +18,11 @@ impl Step {
             Self::CreateNetwork => "create_network",
             Self::CreateVolume { .. } => "create_volume",
             Self::CloneStandby { .. } => "clone_standby",
+            Self::Rejoin { .. } => "rejoin",
+            Self::Follow { .. } => "follow",
+            Self::RaiseEpoch { .. } => "raise_epoch",
+            Self::LiftFence { .. } => "lift_fence",
+            Self::Demote { .. } => "demote",
             Self::CreateNode { .. } => "create_node",
             Self::GiveSecrets { .. } => "give_secrets",
             Self::StartNode { .. } => "start_node",
@@ -40,14 +45,18 @@ impl Step {
             Self::MirrorChunks { .. } => "mirror_chunks",
             Self::AlignPartitioning { .. } => "align_partitioning",
             Self::RetireChunks { .. } => "retire_chunks",
+            Self::KeepPlaces { .. } => "keep_places",
             Self::ForgetRetired { .. } => "forget_retired",
             Self::MakeChunksAhead { .. } => "make_chunks_ahead",
             Self::GuardTables { .. } => "guard_tables",
+            Self::UnguardTables { .. } => "unguard_tables",
+            Self::Resubscribe { .. } => "resubscribe",
             Self::Subscribe { .. } => "subscribe",
             Self::RefreshSubscription { .. } => "refresh_subscription",
             Self::Unsubscribe { .. } => "unsubscribe",
             Self::EmptyReplica { .. } => "empty_replica",
             Self::Outside { step, .. } => step.label(),
+            Self::Endpoint { step, .. } => step.label(),
             Self::RemoveAgent => "remove_agent",
             Self::CreateAgent { .. } => "create_agent",
             Self::StartAgent => "start_agent",
@@ -64,6 +73,13 @@ impl fmt::Display for Step {
             Self::CreateNetwork => f.write_str("create the network"),
             Self::CreateVolume { spec } => write!(f, "create the data volume of {}", spec.node),
             Self::CloneStandby { node, from } => write!(f, "fill {node} with a base backup of {from}"),
+            Self::Rejoin { node, from } => write!(f, "make {node} a standby of {from}"),
+            Self::Follow { node, from } => write!(f, "have {node} follow {from}"),
+            Self::RaiseEpoch { node, epoch } => write!(f, "begin epoch {epoch} with {node} as the primary"),
+            Self::LiftFence { node, to } => {
+                write!(f, "let {node} take writes again, since {to} did not take its place")
+            }
+            Self::Demote { node, from, .. } => write!(f, "make {node} a logical replica of {from}"),
             Self::CreateNode { spec } => {
                 write!(f, "create the container of {} ({}, port {})", spec.node, spec.seat, spec.port)
             }
@@ -90,7 +106,9 @@ impl fmt::Display for Step {
             Self::EnableAutoPublication { node } => write!(f, "let TimescaleDB publish new chunks on {node}"),
             Self::CreateSlot { node, slot } => write!(f, "create the replication slot {slot} on {node}"),
             Self::DropSlot { node, slot } => write!(f, "drop the replication slot {slot} on {node}"),
-            Self::PrepareSubscriber { node } => write!(f, "make {node} ready to subscribe, read-only for applications"),
+            Self::PrepareSubscriber { node, .. } => {
+                write!(f, "make {node} ready to subscribe, read-only for applications")
+            }
             Self::MirrorChunks { node, chunks } => write!(f, "create {} on {node}", counted(chunks.len())),
             Self::AlignPartitioning { node, hypertables } => {
                 let names: BTreeSet<_> = hypertables.iter().map(|hypertable| &hypertable.name).collect();
@@ -99,16 +117,22 @@ impl fmt::Display for Step {
             Self::RetireChunks { node, from, chunks } => {
                 write!(f, "drop {} on {node} that {from} has dropped", counted(chunks.len()))
             }
+            Self::KeepPlaces { node, from, chunks, .. } => {
+                write!(f, "keep the places of {} on {node} that {from} has dropped", list(chunks))
+            }
             Self::ForgetRetired { node, chunks } => {
                 write!(f, "clear the places of {} on {node}", counted(chunks.len()))
             }
             Self::MakeChunksAhead { node, chunks } => write!(f, "create {} ahead on {node}", counted(chunks.len())),
             Self::GuardTables { node, tables } => write!(f, "make {} read-only on {node}", list(tables)),
+            Self::UnguardTables { node, tables } => write!(f, "let {} be written to on {node}", list(tables)),
+            Self::Resubscribe { node, to } => write!(f, "subscribe {node} to {to}, from where its own rows end"),
             Self::Subscribe { node, to } => write!(f, "subscribe {node} to {to}"),
             Self::RefreshSubscription { node } => write!(f, "refresh the subscription of {node}"),
             Self::Unsubscribe { node } => write!(f, "drop the subscription of {node}"),
             Self::EmptyReplica { node, tables } => write!(f, "empty {} on {node}", list(tables)),
             Self::Outside { step, .. } => step.fmt(f),
+            Self::Endpoint { access, step } => step.tell(*access, f),
             Self::RemoveAgent => f.write_str("remove the agent's container"),
             Self::CreateAgent { .. } => f.write_str("create the agent"),
             Self::StartAgent => f.write_str("start the agent"),
@@ -120,7 +144,7 @@ impl Serialize for Step {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let node = match self.subject() {
             Subject::Node(node) => Some(node),
-            Subject::Host | Subject::Agent => None,
+            Subject::Host | Subject::Endpoint(_) | Subject::Agent => None,
         };
         let mut json = serializer.serialize_struct("Step", 3)?;
         json.serialize_field("step", self.label())?;

@@ -8,7 +8,7 @@ use crate::plan::simulate::world::node_name;
 const LOGICAL: Seat = Seat::Replica(Mode::Logical);
 
 fn wanted(name: &str, seat: Seat) -> DesiredNode {
-    DesiredNode { name: node_name(name), seat, port: 5434 }
+    DesiredNode { name: node_name(name), seat, port: 5434, priority: DesiredNode::PRIORITY }
 }
 
 fn volume(ours: bool, seat: Seat) -> NodeSeen {
@@ -22,7 +22,7 @@ fn writer(epoch: u64) -> NodeSeen {
 }
 
 fn says(seat: Seat, epoch: u64, in_recovery: bool) -> NodeSeen {
-    let row = SeatRow { node: "a".into(), seat, epoch };
+    let row = SeatRow::new("a", seat, epoch);
     let database = DatabaseSeen { seat: Some(row), ..DatabaseSeen::default() };
     let server = ServerSeen { in_recovery, database: Seen::Present(database), ..ServerSeen::default() };
     NodeSeen { server: Seen::Present(server), ..volume(true, seat) }
@@ -120,5 +120,32 @@ fn a_role_is_what_a_server_shows() {
     ];
     for (row, (seen, is_primary, expected)) in table.into_iter().enumerate() {
         assert_eq!(role(&seen, is_primary), expected, "row {row}");
+    }
+}
+
+#[test]
+fn failover_is_paused_as_the_primary_says_else_as_the_standby_says_that_knows_most() {
+    let pause = FailoverPause { since: chrono::DateTime::UNIX_EPOCH, until: None };
+    let node = |in_recovery, lsn, failover_paused| {
+        let database = DatabaseSeen { failover_paused, ..DatabaseSeen::default() };
+        let lsn = crate::model::lsn::Lsn(lsn);
+        let server = ServerSeen { in_recovery, lsn, database: Seen::Present(database), ..ServerSeen::default() };
+        NodeSeen { server: Seen::Present(server), ..NodeSeen::default() }
+    };
+    let paused = Some(pause);
+    let mut mute = node(false, 9, None);
+    mute.server.present_mut().expect("it answers").database = Seen::unknown("a test");
+    let table = [
+        ("nobody answers", vec![], None),
+        ("the primary says so", vec![("p", node(false, 9, paused))], paused),
+        ("a standby has not heard of the end", vec![("p", node(false, 9, None)), ("r", node(true, 8, paused))], None),
+        ("its database cannot be read", vec![("p", mute), ("r", node(true, 8, paused))], paused),
+        ("only a standby answers", vec![("r", node(true, 8, paused))], paused),
+        ("one has more of the log", vec![("r", node(true, 8, paused)), ("s", node(true, 9, None))], None),
+        ("the other has", vec![("r", node(true, 8, None)), ("s", node(true, 9, paused))], paused),
+        ("a subscriber is asked nothing", vec![("r", node(false, 8, paused))], None),
+    ];
+    for (case, seen, expected) in table {
+        assert_eq!(failover_pause(&node_name("p"), &look(&seen)).copied(), expected, "{case}");
     }
 }

@@ -146,6 +146,25 @@ pub async fn retire_chunks(session: &Session, chunks: &[TableName], lsn: Lsn) ->
     Ok(())
 }
 
+/// Makes empty tables with the columns of the hypertable in the places of chunks that never came to be here, until the
+/// publisher's log is applied up to `lsn`. Changes for them have nowhere to go and stop all others.
+pub async fn keep_places(
+    session: &Session,
+    chunks: &[TableName],
+    hypertable: &TableName,
+    lsn: Lsn,
+) -> Result<(), PostgresError> {
+    let (schemas, names) = columns(chunks.iter());
+    let sql = "select hypertide.keep_place(schema_name::name, table_name::name, $3::text::regclass, $4::text::pg_lsn)
+               from unnest($1::text[], $2::text[]) u (schema_name, table_name)";
+    session
+        .client()
+        .execute(sql, &[&schemas, &names, &hypertable.quoted(), &lsn.to_string()])
+        .await
+        .map_err(|source| session.failed("keep the places of chunks that the primary has dropped", source))?;
+    Ok(())
+}
+
 /// Drops the tables that keep the places of retired chunks.
 pub async fn forget_retired(session: &Session, chunks: &BTreeSet<TableName>) -> Result<(), PostgresError> {
     let (schemas, names) = columns(chunks.iter());

@@ -21,12 +21,15 @@ pub async fn create_database(session: &Session, database: &Ident) -> Result<(), 
 }
 
 /// hypertide's schema, in the order of its parts. One statement string, so one transaction: all of it or nothing.
-const CATALOG: [&str; 5] = [
+pub const CATALOG: [&str; 8] = [
     include_str!("../../../sql/setup/catalog.sql"),
     include_str!("../../../sql/setup/chunks.sql"),
     include_str!("../../../sql/setup/retire.sql"),
     include_str!("../../../sql/setup/read_only.sql"),
     include_str!("../../../sql/setup/compare.sql"),
+    include_str!("../../../sql/setup/pooler.sql"),
+    include_str!("../../../sql/setup/wal.sql"),
+    include_str!("../../../sql/setup/backups.sql"),
 ];
 
 /// Installs TimescaleDB and hypertide's schema, and writes down what the node is.

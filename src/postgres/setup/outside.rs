@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use postgres_protocol::escape::escape_literal;
+
 use crate::model::names::{Ident, TableName};
 use crate::model::outside::{DeclaredSubscription, Operation, Reclaim};
 use crate::plan::outside::mark::Mark;
@@ -98,9 +100,9 @@ pub async fn create_subscription(
         // No `failover`: whether the other server's standbys keep the slot is for its own people to say, and servers
         // before 17 refuse the word.
         let sql = format!(
-            "create subscription {} connection '{}' publication {} with (copy_data = {})",
+            "create subscription {} connection {} publication {} with (copy_data = {})",
             name.quoted(),
-            connection.replace('\'', "''"),
+            escape_literal(connection),
             quoted(&declared.publications),
             declared.copy_data
         );
@@ -133,8 +135,8 @@ pub async fn change_subscription(
     let doing = format!("change subscription {name}");
     let quoted_name = name.quoted();
     if change.connection {
-        let connection = connection.replace('\'', "''");
-        session.run(&doing, &format!("alter subscription {quoted_name} connection '{connection}'")).await?;
+        let connection = escape_literal(connection);
+        session.run(&doing, &format!("alter subscription {quoted_name} connection {connection}")).await?;
     }
     if change.publications {
         let sql = format!(
@@ -159,7 +161,7 @@ pub async fn drop_subscription(session: &Session, name: &Ident) -> Result<(), Po
 }
 
 fn comment(kind: &str, name: &Ident, mark: &Mark) -> String {
-    format!("comment on {kind} {} is '{}'", name.quoted(), mark.to_string().replace('\'', "''"))
+    format!("comment on {kind} {} is {}", name.quoted(), escape_literal(&mark.to_string()))
 }
 
 fn members(members: &[Member]) -> String {

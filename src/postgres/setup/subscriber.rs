@@ -2,18 +2,22 @@
 
 use std::collections::BTreeSet;
 
-use tokio_postgres::error::SqlState;
+use postgres_protocol::escape::escape_literal;
 
 use crate::model::names::{Ident, TableName};
 use crate::postgres::session::{PostgresError, Session};
 
-/// Moves chunk numbers out of the publisher's way and makes new sessions read-only.
-pub async fn prepare_subscriber(session: &Session, database: &Ident) -> Result<(), PostgresError> {
-    let sql = format!(
-        "select hypertide.reserve_chunk_names();\n\
-         alter database {} set default_transaction_read_only = on;",
-        database.quoted()
-    );
+/// How long writers of a table may have to wait while its triggers are taken away.
+const LOCK_PATIENCE: &str = "100ms";
+
+/// Makes new sessions read-only, and moves chunk numbers out of the publisher's way where they are in the same range.
+pub async fn prepare_subscriber(
+    session: &Session,
+    database: &Ident,
+    reserves_chunk_names: bool,
+) -> Result<(), PostgresError> {
+    let reserve = if reserves_chunk_names { "select hypertide.reserve_chunk_names();" } else { "" };
+    let sql = format!("{reserve} alter database {} set default_transaction_read_only = on", database.quoted());
     session.run("prepare the subscriber", &sql).await
 }
 
@@ -28,30 +32,20 @@ pub async fn guard_tables(session: &Session, tables: &BTreeSet<TableName>) -> Re
     Ok(())
 }
 
-/// Creates a subscription and its slot on the publisher.
-pub async fn subscribe(
-    session: &Session,
-    name: &Ident,
-    connection: &str,
-    publication: &Ident,
-) -> Result<(), PostgresError> {
-    let exists = session
-        .client()
-        .query_opt("select from pg_subscription where subname = $1", &[&name.as_str()])
-        .await
-        .map_err(|source| session.failed("look for the subscription", source))?;
-    if exists.is_some() {
-        return Ok(());
-    }
-    // `failover`: standbys keep this slot too, so that the subscriber survives a promotion.
+/// Takes those triggers away, when nobody holds one of the tables for longer than writers can wait.
+pub async fn unguard_tables(session: &Session, tables: &BTreeSet<TableName>) -> Result<(), PostgresError> {
+    let tables: Vec<String> = tables.iter().map(|table| escape_literal(&table.quoted())).collect();
     let sql = format!(
-        "create subscription {} connection '{}' publication {} \
-         with (copy_data = true, streaming = parallel, failover = true)",
-        name.quoted(),
-        connection.replace('\'', "''"),
-        publication.quoted()
+        "set local lock_timeout = '{LOCK_PATIENCE}'; select hypertide.unguard_tables(array[{}]::text[]::regclass[])",
+        tables.join(", ")
     );
-    later_when_absent(session.run("create the subscription", &sql).await)
+    session.run_whole("let tables be written to", &sql).await
+}
+
+/// The subscription is there.
+pub async fn is_subscribed(session: &Session, name: &Ident) -> Result<bool, PostgresError> {
+    let found = session.client().query_opt("select from pg_subscription where subname = $1", &[&name.as_str()]).await;
+    Ok(found.map_err(|source| session.failed("look for the subscription", source))?.is_some())
 }
 
 /// Lets the subscription see what this publication publishes now, and copies what is new.
@@ -61,29 +55,13 @@ pub async fn refresh_subscription(session: &Session, name: &Ident, publication: 
         name.quoted(),
         publication.quoted()
     );
-    later_when_absent(session.run("refresh the subscription", &sql).await)
-}
-
-/// A chunk that traffic has made on the publisher since we looked is not here yet; the next pass makes it and tries again.
-fn later_when_absent(tried: Result<(), PostgresError>) -> Result<(), PostgresError> {
-    match tried {
-        Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => {
-            tracing::info!(%error, "something was published in the meantime; it is subscribed to in the next pass");
-            Ok(())
-        }
-        other => other,
-    }
+    session.run("refresh the subscription", &sql).await
 }
 
 /// Drops the subscription with its slots on the publisher, those of unfinished copies too; where the publisher cannot be
 /// reached, the subscription alone.
 pub async fn unsubscribe(session: &Session, name: &Ident) -> Result<(), PostgresError> {
-    let exists = session
-        .client()
-        .query_opt("select from pg_subscription where subname = $1", &[&name.as_str()])
-        .await
-        .map_err(|source| session.failed("look for the subscription", source))?;
-    if exists.is_none() {
+    if !is_subscribed(session, name).await? {
         return Ok(());
     }
     let name = name.quoted();
@@ -103,10 +81,11 @@ pub async fn empty_tables(session: &Session, tables: &BTreeSet<TableName>) -> Re
     let tables: Vec<String> = tables.iter().map(TableName::quoted).collect();
     // No CASCADE: a table outside of the publication that refers to one of these is not ours to empty. Thousands of
     // chunks take their time.
-    // As a replica: the triggers that keep applications from writing are not meant for us.
+    // As a replica: the triggers that keep applications from writing are not meant for us. What it had to go on from is gone.
     let sql = format!(
         "set statement_timeout = 0; set session_replication_role = replica; truncate table {}; \
-         reset session_replication_role; reset statement_timeout",
+         reset session_replication_role; reset statement_timeout; \
+         update hypertide.node set resumes = false where resumes",
         tables.join(", ")
     );
     session.run("empty the replica", &sql).await

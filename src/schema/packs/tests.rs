@@ -117,9 +117,10 @@ fn every_problem_of_every_pack_shows_at_once() {
 fn an_unknown_pack_unlike_any_is_answered_with_the_list() {
     let error = load(&[PackRef::BuiltIn("zzz".to_owned())]).unwrap_err();
     assert_eq!(error.to_string(), "there is no built-in pack `zzz`");
+    let known = built_in().join(", ");
     assert_eq!(
         error.help().unwrap(),
-        "built-in packs: trading; a pack of your own is named by its directory, such as `./packs/mine`"
+        format!("built-in packs: {known}; a pack of your own is named by its directory, such as `./packs/mine`")
     );
 }
 

@@ -4,12 +4,14 @@
 //! afresh.
 
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::Handles;
+use super::failover::Failover;
 use crate::error::in_one_line;
 use crate::execute::{AgentParts, Event, Executor};
 use crate::metrics::PassMetrics;
@@ -18,11 +20,11 @@ use crate::observe::observe;
 use crate::plan::hold::Hold;
 use crate::plan::step::Plan;
 use crate::plan::{self, Wanted, remit};
-use crate::postgres::lock;
+use crate::postgres::{lock, stillness};
 use crate::site::Site;
 use crate::status::Status;
 use crate::status::latest::{Latest, Look};
-use crate::tasks::converge::primary_target;
+use crate::tasks::converge::lock_target;
 
 /// How often the agent looks. A chunk that traffic makes waits at most this long for its mirror.
 const PASS_INTERVAL: Duration = Duration::from_secs(1);
@@ -37,6 +39,8 @@ pub async fn run(
     let mut ticks = interval(PASS_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut last_word = String::new();
+    let mut is_overtaken = false;
+    let mut failover = Failover::new();
     loop {
         tokio::select! {
             () = handles.stop.cancelled() => return Ok(()),
@@ -44,11 +48,15 @@ pub async fn run(
             () = handles.wake.notified() => {}
         }
         let began = Instant::now();
-        let passed = pass(site, publish).await;
+        let passed = pass(site, publish, &mut failover, is_overtaken).await;
         publish.send_modify(|latest| latest.turn(Instant::now()));
         metrics.count(began.elapsed(), passed.is_err());
+        is_overtaken = passed.as_ref().is_ok_and(|passed| passed.is_overtaken);
+        if is_overtaken {
+            handles.wake.notify_one();
+        }
         let word = match passed {
-            Ok(holds) => holds.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
+            Ok(passed) => passed.holds.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
             Err(error) => error,
         };
         if word != last_word {
@@ -62,35 +70,74 @@ pub async fn run(
     }
 }
 
-/// One pass: look, plan, keep to the remit, execute. Returns what is held.
-async fn pass(site: &Site, publish: &watch::Sender<Latest>) -> Result<Vec<Hold>, String> {
-    let (observed, plan) = look(site, publish).await?;
-    if plan.steps().next().is_none() {
-        return Ok(plan.holds);
-    }
-    // Held to the end of the pass; whoever has it now does what we would.
-    let _lock = match primary_target(site, &observed) {
-        Some(target) => match lock::try_lock(&target).await.map_err(|error| in_one_line(&error))? {
-            Some(lock) => Some(lock),
-            None => return Ok(plan.holds),
-        },
-        None => None,
-    };
-    let listener = |event: Event<'_>| {
-        if let Event::Done(step) = event {
-            tracing::info!(step = step.label(), "done: {step}");
+/// What came of a pass.
+struct Passed {
+    holds: Vec<Hold>,
+    /// Chunks were made faster than this pass could follow.
+    is_overtaken: bool,
+}
+
+/// One pass: look, decide about the primary, plan, keep to the remit, execute. Returns what is held. After one that was overtaken, the primary is to make no
+/// chunk while this one lasts.
+async fn pass(
+    site: &Site,
+    publish: &watch::Sender<Latest>,
+    failover: &mut Failover,
+    was_overtaken: bool,
+) -> Result<Passed, String> {
+    let (mut observed, mut plan) = look(site, publish, |observed| failover.look(site, observed)).await?;
+    let nothing_done = |holds| Ok(Passed { holds, is_overtaken: false });
+    if let Some(chosen) = failover.promotes() {
+        tokio::select! {
+            promoted = failover.promote(site, &observed, &chosen) => {
+                if let Some(promoted) = promoted.map_err(|error| in_one_line(&error))? {
+                    tracing::warn!(epoch = promoted.report.epoch, "{} took the place of {}", promoted.report.to, promoted.report.from);
+                }
+            }
+            never = look_on(site, publish) => match never {},
         }
+        return nothing_done(plan.holds);
+    }
+    if plan.steps().next().is_none() && !failover.restarts() {
+        return nothing_done(plan.holds);
+    }
+    // Held to the end of the pass. Whoever has the lock now does what we would.
+    let mut held = None;
+    if let Some(target) = lock_target(site, &observed) {
+        let Some(lock) = lock::try_lock(&target).await.map_err(|error| in_one_line(&error))? else {
+            return nothing_done(plan.holds);
+        };
+        let stillness =
+            if was_overtaken { stillness::begin(&target).await.map_err(|error| in_one_line(&error))? } else { None };
+        // What others did between the first look and the lock is in the second.
+        (observed, plan) = look(site, publish, |observed| failover.look(site, observed)).await?;
+        if lock_target(site, &observed).is_none_or(|now| now.node != target.node) {
+            return nothing_done(plan.holds);
+        }
+        held = Some((lock, stillness));
+    }
+    failover.make_restartable(site, &observed).await.map_err(|error| in_one_line(&error))?;
+    let is_overtaken = AtomicBool::new(false);
+    let listener = |event: Event<'_>| match event {
+        Event::Done(step) => tracing::info!(step = step.label(), "done: {step}"),
+        Event::Overtaken(_) => is_overtaken.store(true, Ordering::Relaxed),
+        Event::Began(_) | Event::Progress(_) => {}
     };
     let executor = Executor::new(site, &[], AgentParts::default(), &observed);
     tokio::select! {
         executed = executor.run(&plan, &listener) => executed.map_err(|error| in_one_line(&error))?,
         never = look_on(site, publish) => match never {},
     }
-    Ok(plan.holds)
+    drop(held);
+    Ok(Passed { holds: plan.holds, is_overtaken: is_overtaken.load(Ordering::Relaxed) })
 }
 
-/// Looks, plans and publishes; gives the agent's part of the plan.
-async fn look(site: &Site, publish: &watch::Sender<Latest>) -> Result<(Observed, Plan), String> {
+/// Looks, plans and publishes; gives the agent's part of the plan. `asks` is shown each look and may have something to ask.
+async fn look(
+    site: &Site,
+    publish: &watch::Sender<Latest>,
+    asks: impl FnOnce(&Observed) -> Option<Hold>,
+) -> Result<(Observed, Plan), String> {
     let (began, at) = (Instant::now(), SystemTime::now());
     let observed = observe(site, None).await.map_err(|error| {
         let because = in_one_line(&error);
@@ -98,7 +145,8 @@ async fn look(site: &Site, publish: &watch::Sender<Latest>) -> Result<(Observed,
         because
     })?;
     let wanted = Wanted { desired: &site.desired, packs: None, agent: None };
-    let plan = remit::agent(plan::plan(&wanted, &observed));
+    let mut plan = remit::agent(plan::plan(&wanted, &observed));
+    plan.holds.extend(asks(&observed));
     let status = Status::new(&site.desired, &observed, plan.clone());
     publish.send_modify(|latest| latest.saw(Look { status, began, at }));
     Ok((observed, plan))
@@ -108,7 +156,7 @@ async fn look(site: &Site, publish: &watch::Sender<Latest>) -> Result<(Observed,
 async fn look_on(site: &Site, publish: &watch::Sender<Latest>) -> Infallible {
     loop {
         tokio::time::sleep(PASS_INTERVAL).await;
-        if let Err(because) = look(site, publish).await {
+        if let Err(because) = look(site, publish, |_| None).await {
             tracing::debug!("{because}");
         }
         publish.send_modify(|latest| latest.turn(Instant::now()));

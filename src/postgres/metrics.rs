@@ -1,0 +1,32 @@
+//! Sessions of the collectors: a question takes its time and not more, and waits for nobody's lock.
+
+use std::time::Duration;
+
+use super::look::one_json;
+use super::session::{PostgresError, Session, Target};
+
+/// How long a question waits for a table that somebody has locked.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
+
+/// By how much the server gives up on a question before we do: then the session is of use for the next one.
+const EARLIER: Duration = Duration::from_secs(1);
+
+/// Connects to the cluster's database. `patience` is how long we wait for an answer.
+///
+/// # Errors
+/// The server cannot be reached, or has no such database yet.
+pub async fn connect(target: &Target, patience: Duration) -> Result<Session, PostgresError> {
+    let session = Session::watch(target).await?;
+    let (statement, lock) = (patience.saturating_sub(EARLIER).as_millis(), LOCK_PATIENCE.as_millis());
+    let settings = format!("set statement_timeout = '{statement}ms'; set lock_timeout = '{lock}ms'");
+    session.run("bound the collectors in time", &settings).await?;
+    Ok(session)
+}
+
+/// Asks a question that is answered by one row of JSON.
+///
+/// # Errors
+/// The server says no, or gives up.
+pub async fn ask(session: &Session, collector: &str, sql: &str) -> Result<String, PostgresError> {
+    one_json(session, &format!("collect {collector}"), sql, &[]).await
+}

@@ -1,0 +1,132 @@
+//! One lane of one node: a connection of its own, and the collectors that are asked over it, one after the other.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::watch;
+use tokio::time::sleep_until;
+
+use crate::error::in_one_line;
+use crate::metrics::Collected;
+use crate::metrics::collected::Gathered;
+use crate::metrics::collectors::{self, Collector, Lane};
+use crate::metrics::families::Sample;
+use crate::metrics::rows::{self, AnswerError};
+use crate::metrics::steady::Steady;
+use crate::model::names::NodeName;
+use crate::postgres::metrics;
+use crate::postgres::session::{PostgresError, Session};
+use crate::site::{ReachError, Site};
+
+/// A collector has no answer.
+#[derive(Debug, thiserror::Error)]
+enum CollectError {
+    #[error(transparent)]
+    Reach(#[from] ReachError),
+    #[error(transparent)]
+    Postgres(#[from] PostgresError),
+    #[error("{node} did not answer the collector {collector} within {} s", patience.as_secs())]
+    Silent { node: String, collector: &'static str, patience: Duration },
+    #[error("cannot read the answer of {node} to the collector {collector}")]
+    Answer { node: String, collector: &'static str, source: AnswerError },
+}
+
+/// A collector and when it is asked next.
+struct Due {
+    collector: &'static Collector,
+    at: Instant,
+    sums: Steady,
+    last_word: String,
+}
+
+/// Asks for ever.
+pub(super) async fn run(
+    site: &Site,
+    node: &NodeName,
+    port: u16,
+    lane: Lane,
+    publish: &watch::Sender<Collected>,
+) -> Infallible {
+    let at = Instant::now();
+    let ours = collectors::ALL.iter().filter(|collector| collector.lane == lane);
+    let mut dues: Vec<Due> =
+        ours.map(|collector| Due { collector, at, sums: Steady::default(), last_word: String::new() }).collect();
+    let mut session = None;
+    loop {
+        // The first of those that are due at the same time; the others come right after it.
+        let due = dues.iter_mut().min_by_key(|due| due.at).expect("no lane is empty");
+        sleep_until(due.at.into()).await;
+        let (began, collector) = (Instant::now(), due.collector);
+        let asked = ask(site, node, port, collector, &mut session).await;
+        let took = began.elapsed();
+        due.at = began + collector.pause(Duration::ZERO);
+        let word = match asked {
+            Ok(mut samples) => {
+                due.at = began + collector.pause(took);
+                if collector.is_summed() {
+                    due.sums.keep(&mut samples);
+                }
+                let (at, holds_for, samples) = (SystemTime::now(), collector.holds_for(took), Arc::new(samples));
+                let answer = Gathered { began, at, took, holds_for, samples };
+                publish.send_modify(|collected| collected.gathered(node, collector, answer));
+                String::new()
+            }
+            Err(error) => {
+                publish.send_modify(|collected| collected.missed(node, collector));
+                // Somebody who does not answer is not asked again for each of the others.
+                if session.is_none() {
+                    for other in dues.iter_mut().filter(|other| other.at <= Instant::now()) {
+                        publish.send_modify(|collected| collected.missed(node, other.collector));
+                        other.at = began + other.collector.pause(Duration::ZERO);
+                    }
+                }
+                in_one_line(&error)
+            }
+        };
+        let due = dues.iter_mut().find(|due| due.collector.name == collector.name).expect("it was asked");
+        if word != due.last_word {
+            tell(node, collector, &word, session.is_some());
+            due.last_word = word;
+        }
+    }
+}
+
+/// That a node is away the passes say already.
+fn tell(node: &NodeName, collector: &Collector, word: &str, is_there: bool) {
+    if word.is_empty() {
+        tracing::debug!(%node, collector = collector.name, "the collector has answers again");
+    } else if is_there {
+        tracing::warn!(%node, collector = collector.name, "{word}");
+    } else {
+        tracing::debug!(%node, collector = collector.name, "{word}");
+    }
+}
+
+/// Asks once. A session that is of no use any more is let go.
+async fn ask(
+    site: &Site,
+    node: &NodeName,
+    port: u16,
+    collector: &'static Collector,
+    session: &mut Option<Session>,
+) -> Result<Vec<Sample>, CollectError> {
+    let patience = collector.lane.patience();
+    let asking = async {
+        let open = match session.take().filter(|session| !session.is_closed()) {
+            Some(session) => session,
+            None => metrics::connect(&site.target(node, port, &site.desired.database)?, patience).await?,
+        };
+        let answered = metrics::ask(&open, collector.name, collector.sql).await;
+        // One that said no is still there.
+        if answered.is_ok() || !open.is_closed() {
+            *session = Some(open);
+        }
+        Ok::<_, CollectError>(answered?)
+    };
+    let json = tokio::time::timeout(patience, asking).await.unwrap_or_else(|_| {
+        Err(CollectError::Silent { node: node.to_string(), collector: collector.name, patience })
+    })?;
+    let unreadable = |source| CollectError::Answer { node: node.to_string(), collector: collector.name, source };
+    rows::read(collector, node.as_str(), &json).map_err(unreadable)
+}
