@@ -24,14 +24,17 @@
 
 mod contained;
 mod error;
+mod feed;
 mod host;
+mod running;
 mod stream;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use error::ToolError;
-pub use stream::{Fed, ToolReader, ToolWriter, feed};
+pub use feed::{Fed, feed};
+pub use stream::{ToolReader, ToolWriter};
 
 use crate::docker::engine::Engine;
 use crate::docker::keeper::{Attached, DataVolume, Keeper, KeeperSpec};

@@ -4,16 +4,19 @@
 //! may be held up for hours while the other goes on. Where the configuration has no archive, its slot is dropped, so that
 //! nothing keeps the log on the primary.
 
+mod receiving;
+
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use receiving::Receiving;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use crate::backup::pipeline::Seal;
 use crate::backup::wal::continuity::Gap;
-use crate::backup::wal::receiver::{Receiver, Upstream};
+use crate::backup::wal::receiver::Upstream;
 use crate::backup::wal::ship::{ShipError, Shipper};
 use crate::backup::wal::spool::Spool;
 use crate::backup::wal::state::Phase;
@@ -21,7 +24,6 @@ use crate::backup::wal::{bases, pace};
 use crate::error::in_one_line;
 use crate::model::backup::{BackupJob, Scope, Work};
 use crate::model::lsn::Lsn;
-use crate::model::segment::{SEGMENT_BYTES, Segment};
 use crate::postgres::session::Session;
 use crate::postgres::wal::{self, Record, SlotState};
 use crate::site::{Reach, Site};
@@ -368,65 +370,5 @@ impl Written {
         self.last.as_ref().is_none_or(|(last, at)| {
             at.elapsed() > RENEW || Record { spool_bytes: last.spool_bytes, ..record.clone() } != *last
         })
-    }
-}
-
-/// The receiver, and since when the open segment is known.
-#[derive(Default)]
-struct Receiving {
-    running: Option<(Receiver, Upstream)>,
-    failures: u32,
-    not_before: Option<Instant>,
-    problem: Option<String>,
-    open: Option<(Segment, Instant)>,
-}
-
-impl Receiving {
-    async fn stop(&mut self) {
-        if let Some((receiver, _)) = self.running.take() {
-            receiver.stop().await;
-        }
-    }
-
-    /// Starts it when it does not run, after a pause that grows; tells what was wrong last while it does not.
-    async fn keep(&mut self, upstream: &Upstream, spool: &Spool) -> Option<String> {
-        if let Some((receiver, to)) = &mut self.running {
-            match receiver.ended() {
-                Ok(None) if to == upstream => {
-                    // It has run for a tick at least.
-                    (self.failures, self.problem) = (0, None);
-                    return None;
-                }
-                Ok(None) => self.stop().await,
-                Ok(Some(word)) => self.failed(word),
-                Err(error) => self.failed(in_one_line(&error)),
-            }
-        }
-        if self.not_before.is_none_or(|time| time <= Instant::now()) {
-            match (spool.mend_partial(), Receiver::start(upstream, spool)) {
-                (Ok(()), Ok(receiver)) => self.running = Some((receiver, upstream.clone())),
-                (Err(error), _) => self.failed(in_one_line(&error)),
-                (Ok(()), Err(error)) => self.failed(in_one_line(&error)),
-            }
-        }
-        self.problem.clone()
-    }
-
-    fn failed(&mut self, problem: String) {
-        self.running = None;
-        self.failures += 1;
-        self.not_before = Some(Instant::now() + pace::pause(self.failures));
-        self.problem = Some(problem);
-    }
-
-    /// The same, with an age for the open segment where the heartbeat has none: since when we know it.
-    fn aged(&mut self, log: crate::model::wal::LogNow) -> crate::model::wal::LogNow {
-        let open = Segment { timeline: log.timeline, number: log.insert.0 / SEGMENT_BYTES };
-        let since = match self.open {
-            Some((known, since)) if known == open => since,
-            _ => Instant::now(),
-        };
-        self.open = Some((open, since));
-        crate::model::wal::LogNow { open_age: log.open_age.or(Some(since.elapsed())), ..log }
     }
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::stream::{Running, Watched, WriterEnd, follow};
+use super::running::{Running, follow};
+use super::stream::{Watched, WriterEnd};
 use super::{APPLICATION_NAME, ServerAddress, Streams, Tool, ToolError, ToolReader, ToolWriter};
 use crate::docker::keeper::Keeper;
 use crate::docker::shared_dir::Fifo;

@@ -16,7 +16,8 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 
-use super::stream::{Running, Watched, WriterEnd, follow};
+use super::running::{Running, follow};
+use super::stream::{Watched, WriterEnd};
 use super::{APPLICATION_NAME, ServerAddress, Streams, Tool, ToolError, ToolReader, ToolWriter, major_of, version_in};
 use crate::docker::exec::Ended;
 use crate::docker::shared_dir;

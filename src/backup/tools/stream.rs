@@ -1,145 +1,27 @@
-//! The ends of a running tool that threads read and write, and how it ended.
+//! The ends of a running tool that threads read and write.
 //!
 //! Both ends never wait in the kernel for longer than the tool runs: they are polled together with a pipe that closes when it
 //! has ended, or when nobody wants it any more. So whatever happens on the other side, a thread is never left behind.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, PipeReader, PipeWriter, Read, Write};
+use std::io::{self, ErrorKind, PipeReader, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_setfl};
-use tokio::sync::oneshot;
-use tokio_util::sync::CancellationToken;
 
 use super::ToolError;
-use crate::backup::pipeline::{Source, StopOnDrop, Stopper};
-use crate::docker::exec::Ended;
+use super::running::Running;
+use crate::backup::pipeline::{Source, Stopper};
 use crate::docker::shared_dir::Fifo;
 
 /// How much fits into a pipe before its writer waits; more than the usual 64 KiB saves switches between both sides.
 const PIPE_BYTES: usize = 1024 * 1024;
 
-/// What [`feed`] copies at a time.
-const COPY_BYTES: usize = 256 * 1024;
-
 /// How often we look whether a tool has opened its input.
 const OPEN_POLL: Duration = Duration::from_millis(5);
-
-#[derive(Clone, Debug)]
-enum Outcome {
-    Ended(Ended),
-    Stopped,
-    Lost(String),
-}
-
-/// A tool that runs, or did.
-#[derive(Debug)]
-pub(super) struct Running {
-    program: String,
-    outcome: Mutex<Option<Outcome>>,
-    settled: Condvar,
-    is_settled: CancellationToken,
-    /// Cancelled when the tool is to be ended.
-    pub(super) stop: CancellationToken,
-    wakers: Mutex<Vec<PipeWriter>>,
-    /// Inputs that were given up: open until the tool is gone, so that it takes none of them for complete.
-    given_up: Mutex<Vec<File>>,
-}
-
-impl Running {
-    pub(super) fn new(program: &str) -> Arc<Self> {
-        Arc::new(Self {
-            program: program.to_owned(),
-            outcome: Mutex::new(None),
-            settled: Condvar::new(),
-            is_settled: CancellationToken::new(),
-            stop: CancellationToken::new(),
-            wakers: Mutex::default(),
-            given_up: Mutex::default(),
-        })
-    }
-
-    /// Its name.
-    pub(super) fn program(&self) -> &str {
-        &self.program
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<Outcome>> {
-        self.outcome.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The first to say how it ended is right.
-    fn settle(&self, outcome: Outcome) {
-        self.lock().get_or_insert(outcome);
-        self.settled.notify_all();
-        self.is_settled.cancel();
-        self.wakers.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    }
-
-    fn stop(&self) {
-        self.settle(Outcome::Stopped);
-        self.stop.cancel();
-    }
-
-    fn is_settled(&self) -> bool {
-        self.is_settled.is_cancelled()
-    }
-
-    /// A pipe that closes when it has ended.
-    fn wake(&self) -> io::Result<PipeReader> {
-        let (reader, writer) = io::pipe()?;
-        let mut wakers = self.wakers.lock().unwrap_or_else(PoisonError::into_inner);
-        if !self.is_settled() {
-            wakers.push(writer);
-        }
-        Ok(reader)
-    }
-
-    fn verdict(&self, outcome: &Outcome) -> Result<Ended, ToolError> {
-        let program = self.program.clone();
-        match outcome {
-            Outcome::Ended(ended) if ended.code == 0 => Ok(ended.clone()),
-            Outcome::Ended(ended) => {
-                let said = [ended.stderr.text(), ended.stdout.text()].into_iter().find(|text| !text.is_empty());
-                Err(ToolError::Failed { program, code: ended.code, said: said.unwrap_or_else(|| "no word".into()) })
-            }
-            Outcome::Stopped => Err(ToolError::Stopped { program }),
-            Outcome::Lost(because) => Err(ToolError::Lost { program, because: because.clone() }),
-        }
-    }
-
-    /// Waits, on a thread.
-    fn wait(&self) -> Result<Ended, ToolError> {
-        let mut outcome = self.lock();
-        loop {
-            if let Some(outcome) = outcome.as_ref() {
-                return self.verdict(outcome);
-            }
-            outcome = self.settled.wait(outcome).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-}
-
-/// Follows a tool in the background. `work` does what it takes to run it to its end, and ends it when its `stop` is
-/// cancelled.
-pub(super) fn follow(running: &Arc<Running>, work: impl Future<Output = Result<Ended, String>> + Send + 'static) {
-    /// A runtime that shuts down drops the task; nobody may wait for it then.
-    struct Settler(Arc<Running>);
-    impl Drop for Settler {
-        fn drop(&mut self) {
-            self.0.settle(Outcome::Lost("the program that started it is about to end".into()));
-        }
-    }
-    let settler = Settler(running.clone());
-    tokio::spawn(async move {
-        let outcome = work.await.map_or_else(Outcome::Lost, Outcome::Ended);
-        settler.0.settle(outcome);
-        settler.0.given_up.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    });
-}
 
 /// Ends the tool when the last one who has to do with it is gone.
 #[derive(Debug)]
@@ -163,10 +45,10 @@ impl Watched {
     /// What it printed, when it succeeded.
     pub(super) async fn ended(self) -> Result<String, ToolError> {
         let running = &self.0.0;
-        running.is_settled.cancelled().await;
+        running.settled().await;
         let ended = running.wait()?;
         if ended.stdout.is_cut() {
-            return Err(ToolError::TooMuch { program: running.program.clone() });
+            return Err(ToolError::TooMuch { program: running.program().to_owned() });
         }
         Ok(ended.stdout.text())
     }
@@ -304,7 +186,7 @@ pub(super) enum WriterEnd {
 
 /// A tool's input. Dropped before [`finish`](Self::finish), the tool is ended: it must not take a part for the whole.
 ///
-/// Blocks: write it on a thread of its own, as [`feed`] does.
+/// Blocks: write it on a thread of its own, as [`feed`](super::feed) does.
 #[derive(Debug)]
 pub struct ToolWriter {
     end: Input,
@@ -394,7 +276,7 @@ impl Drop for ToolWriter {
     fn drop(&mut self) {
         match std::mem::replace(&mut self.end, Input::Closed) {
             Input::Open(end) if !self.is_finished => {
-                self.hold.0.given_up.lock().unwrap_or_else(PoisonError::into_inner).push(end);
+                self.hold.0.give_up(end);
             }
             Input::Waiting(fifo) => fifo.unlink(),
             Input::Open(_) | Input::Closed => {}
@@ -403,49 +285,4 @@ impl Drop for ToolWriter {
             self.hold.0.stop();
         }
     }
-}
-
-/// What became of a tool that was fed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fed {
-    /// Bytes it took.
-    pub bytes: u64,
-    /// It took everything. A tool that succeeds without (`pg_restore --list`) is right, too.
-    pub is_all: bool,
-    /// What it complained about although it succeeded.
-    pub said: String,
-}
-
-/// Writes everything a source gives into a tool, on a thread, and waits for the tool's end.
-///
-/// A source that fails ends the tool and is the cause of the error; so does dropping the future.
-pub async fn feed(mut source: impl Source, mut tool: ToolWriter) -> Result<Fed, ToolError> {
-    let program = tool.program().to_owned();
-    let _stop_source = StopOnDrop::new(source.stopper());
-    let mut stop_tool = StopOnDrop::new(tool.stopper());
-    let (tell, outcome) = oneshot::channel();
-    let lost = ToolError::Lost { program: program.clone(), because: "its thread ended".into() };
-    let thread = std::thread::Builder::new().name("feed".into());
-    let work = move || -> Result<Fed, ToolError> {
-        let mut buffer = vec![0; COPY_BYTES];
-        let mut bytes = 0;
-        loop {
-            let read = match source.read(&mut buffer) {
-                Ok(read) => read,
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(source) => return Err(ToolError::Source { program, source }),
-            };
-            let is_all = read == 0;
-            if is_all || tool.write_all(&buffer[..read]).is_err() {
-                drop(source);
-                return tool.finish().map(|said| Fed { bytes, is_all, said });
-            }
-            bytes += read as u64;
-        }
-    };
-    // Nobody listens any more when the future was dropped.
-    thread.spawn(move || tell.send(work())).map_err(ToolError::File)?;
-    let fed = outcome.await.unwrap_or(Err(lost));
-    stop_tool.disarm();
-    fed
 }
