@@ -4,7 +4,6 @@
 //! back; [`tools`] runs PostgreSQL's own programs and [`sandbox`] throw-away servers; [`verify`] reads a backup again,
 //! [`restore`] brings it back to life, [`drill`] does so and compares; the rest makes one.
 
-pub mod attempt;
 pub mod base;
 pub mod catalog;
 pub mod contents;

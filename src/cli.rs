@@ -12,6 +12,7 @@ mod doctor;
 mod down;
 mod failover;
 mod failure;
+mod jobs;
 mod logs;
 mod progress;
 mod promote;
@@ -23,6 +24,7 @@ mod restart;
 mod restore;
 mod schema;
 mod schema_dump;
+mod signals;
 mod status;
 mod switchover;
 mod up;
@@ -99,6 +101,7 @@ async fn run(cli: &Cli) -> Result<u8, Failure> {
             replication::resync(cli, node.as_deref(), *plan).await
         }
         Verb::Backup { verb } => backup::run(cli, verb).await,
+        Verb::Jobs { verb } => Box::pin(jobs::run(cli, verb)).await,
         Verb::Restore(args) => restore::run(cli, args).await,
         Verb::Agent(args) => agent::run(cli, args).await,
         Verb::Completions { shell } => Ok(completions::run(*shell)),

@@ -5,7 +5,7 @@
 //! 0. words: [`model`], [`error`], [`clock`]
 //! 1. decisions: [`config`], [`plan`], [`status`]
 //! 2. adapters: [`docker`], [`postgres`], [`store`], [`secrets`], [`host`], [`metrics`]
-//! 3. work: [`site`], [`observe`], [`examine`], [`execute`], [`schema`], [`verify`], [`backup`]
+//! 3. work: [`site`], [`observe`], [`examine`], [`execute`], [`schema`], [`verify`], [`backup`], [`jobs`]
 //! 4. loops: [`tasks`], [`http`]
 //! 5. program: [`cli`]
 //!
@@ -21,6 +21,7 @@ pub mod examine;
 pub mod execute;
 pub mod host;
 pub mod http;
+pub mod jobs;
 pub mod metrics;
 pub mod model;
 pub mod observe;

@@ -17,12 +17,14 @@ pub mod steady;
 
 use std::time::Duration;
 
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry};
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry};
+
+use crate::model::backup_runs::SuccessSeen;
 
 pub use collect::scrape;
 pub use collected::Collected;
 
-/// What the passes and the backup jobs of an agent count. Cheap to clone; all clones count together.
+/// What the passes and the jobs of an agent count. Cheap to clone; all clones count together.
 #[derive(Clone, Debug)]
 pub struct PassMetrics {
     registry: Registry,
@@ -31,6 +33,11 @@ pub struct PassMetrics {
     duration: Histogram,
     backup_runs: IntCounterVec,
     backup_failures: IntCounterVec,
+    job_runs: IntCounterVec,
+    job_failures: IntCounterVec,
+    job_success: IntGaugeVec,
+    job_duration: IntGaugeVec,
+    job_rows: IntGaugeVec,
 }
 
 /// The media type of a scrape.
@@ -49,6 +56,8 @@ impl Default for PassMetrics {
         let by_job = |metric: names::Metric| {
             IntCounterVec::new(Opts::new(metric.name, metric.help), metric.labels).expect(VALID)
         };
+        let of_job =
+            |metric: names::Metric| IntGaugeVec::new(Opts::new(metric.name, metric.help), metric.labels).expect(VALID);
         let it = Self {
             registry: Registry::new(),
             total: counter(names::AGENT_PASSES_TOTAL),
@@ -56,12 +65,23 @@ impl Default for PassMetrics {
             duration: Histogram::with_opts(duration).expect(VALID),
             backup_runs: by_job(names::BACKUP_RUNS_TOTAL),
             backup_failures: by_job(names::BACKUP_FAILURES_TOTAL),
+            job_runs: by_job(names::JOB_RUNS_TOTAL),
+            job_failures: by_job(names::JOB_FAILURES_TOTAL),
+            job_success: of_job(names::JOB_LAST_SUCCESS_TIMESTAMP_SECONDS),
+            job_duration: of_job(names::JOB_LAST_DURATION_SECONDS),
+            job_rows: of_job(names::JOB_LAST_ROWS),
         };
         it.registry.register(Box::new(it.total.clone())).expect(VALID);
         it.registry.register(Box::new(it.errors.clone())).expect(VALID);
         it.registry.register(Box::new(it.duration.clone())).expect(VALID);
         it.registry.register(Box::new(it.backup_runs.clone())).expect(VALID);
         it.registry.register(Box::new(it.backup_failures.clone())).expect(VALID);
+        for counters in [&it.job_runs, &it.job_failures] {
+            it.registry.register(Box::new(counters.clone())).expect(VALID);
+        }
+        for gauges in [&it.job_success, &it.job_duration, &it.job_rows] {
+            it.registry.register(Box::new(gauges.clone())).expect(VALID);
+        }
         it
     }
 }
@@ -88,6 +108,29 @@ impl PassMetrics {
         if is_error {
             self.backup_failures.with_label_values(&[job]).inc();
         }
+    }
+
+    /// Counts from 0 on what the runs of a data job come to.
+    pub fn expect_job(&self, job: &str) {
+        self.job_runs.with_label_values(&[job]);
+        self.job_failures.with_label_values(&[job]);
+    }
+
+    /// Counts a run of a data job that ended.
+    pub fn count_job(&self, job: &str, is_error: bool) {
+        self.job_runs.with_label_values(&[job]).inc();
+        if is_error {
+            self.job_failures.with_label_values(&[job]).inc();
+        }
+    }
+
+    /// Takes over what is on record about a data job's last success, whoever ran it.
+    pub fn saw_job(&self, job: &str, success: Option<&SuccessSeen>) {
+        let Some(SuccessSeen { began, finished, rows, .. }) = success else { return };
+        self.job_success.with_label_values(&[job]).set(finished.timestamp());
+        self.job_duration.with_label_values(&[job]).set((*finished - *began).num_seconds());
+        let rows = rows.map_or(0, |rows| i64::try_from(rows).unwrap_or(i64::MAX));
+        self.job_rows.with_label_values(&[job]).set(rows);
     }
 }
 

@@ -10,6 +10,7 @@ pub mod desired;
 pub mod digest;
 pub mod endpoint;
 pub mod health;
+pub mod job;
 pub mod lsn;
 pub mod names;
 pub mod observed;

@@ -14,6 +14,7 @@ pub mod endpoint;
 pub mod failover;
 pub mod hold;
 pub mod image;
+pub mod jobs;
 pub mod migrations;
 pub mod outside;
 pub mod provision;

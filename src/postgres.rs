@@ -3,6 +3,7 @@
 //! In: addresses, names and steps' data. Out: facts as plain values, or a [`session::PostgresError`]. The statements
 //! themselves live in `sql/`; values are bound, identifiers are quoted by `model::names`.
 
+pub mod attempt;
 pub mod backups;
 pub mod base;
 pub mod catch_up;
@@ -13,6 +14,8 @@ pub mod failover_pause;
 pub mod first_copy;
 pub mod handover;
 pub mod history;
+pub mod job_runs;
+pub mod ledger;
 pub mod lock;
 pub mod look;
 pub mod metrics;

@@ -11,6 +11,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::model::job::JobRole;
 use crate::plan::provision::{POOLER, ROLES, SUPERUSER};
 use crate::postgres::password::Password;
 use crate::postgres::setup::Verifiers;
@@ -112,6 +113,11 @@ impl Secrets {
     /// The password of the endpoints' PgBouncer.
     pub fn pooler(&self) -> &Password {
         self.passwords.get(POOLER).expect("both constructors fill in every role")
+    }
+
+    /// The password of a role as which jobs run.
+    pub fn of(&self, role: JobRole) -> &Password {
+        self.passwords.get(role.word()).expect("both constructors fill in every role")
     }
 
     /// A verifier for each role, freshly salted.

@@ -11,6 +11,7 @@ use crate::docker::engine::{DockerError, Engine};
 use crate::docker::spec;
 use crate::model::desired::Desired;
 use crate::model::endpoint::Access;
+use crate::model::job::JobRole;
 use crate::model::names::{Ident, NodeName};
 use crate::model::outside::Kind;
 use crate::plan::provision::SUPERUSER;
@@ -176,6 +177,12 @@ impl Site {
         let (host, port) = self.address(node, port);
         let password = self.known_secrets().ok_or(ReachError::NoSecrets)?.superuser().clone();
         Ok(Target { node: node.clone(), host, port, database: database.clone(), user: SUPERUSER, password })
+    }
+
+    /// How to log into the same database as somebody else.
+    pub fn target_as(&self, role: JobRole, target: &Target) -> Result<Target, ReachError> {
+        let password = self.known_secrets().ok_or(ReachError::NoSecrets)?.of(role).clone();
+        Ok(Target { user: role.word(), password, ..target.clone() })
     }
 
     /// An open session to the node's database (to `postgres` while it has none), kept for the next caller. Not for changing

@@ -145,17 +145,20 @@ grant usage on schema hypertide to reader, monitor;
 grant select on hypertide.backup_metadata, hypertide.backup_freshness, hypertide.backup_run, hypertide.backup_job
   to reader, monitor;
 
--- How a run is: one that nobody holds the lock of any more was cut off. Only a run that looks open asks who holds locks.
-create or replace function hypertide.backup_outcome(job text, outcome text) returns text
+-- How a run of a job is: one that nobody holds the lock of any more was cut off. Only a run that looks open asks who holds locks.
+-- `lock` is the name of the job's kind of lock.
+create or replace function hypertide.run_outcome(lock text, job text, outcome text) returns text
 language sql stable set search_path = pg_catalog as $$
-  select case when $2 <> 'running' then $2
+  select case when $3 <> 'running' then $3
     when exists (
       select from pg_locks l
       where l.locktype = 'advisory' and l.database = (select oid from pg_database where datname = current_database())
-        and l.classid = (hashtext('hypertide.backup')::bigint & 4294967295)::oid
-        and l.objid = (hashtext($1)::bigint & 4294967295)::oid and l.objsubid = 2) then 'running'
+        and l.classid = (hashtext($1)::bigint & 4294967295)::oid
+        and l.objid = (hashtext($2)::bigint & 4294967295)::oid and l.objsubid = 2) then 'running'
     else 'interrupted' end
 $$;
+-- What earlier versions had.
+drop function if exists hypertide.backup_outcome(text, text);
 
 -- Backup jobs and what they did, as one JSON document: everything `BackupsSeen` holds.
 create or replace function hypertide.backup_jobs() returns json
@@ -173,12 +176,12 @@ language sql stable set search_path = pg_catalog as $$
         'known_since', extract(epoch from j.first_seen)::bigint,
         'last', (select json_build_object(
                    'began', extract(epoch from r.began)::bigint, 'finished', extract(epoch from r.finished)::bigint,
-                   'outcome', hypertide.backup_outcome(j.job, r.outcome), 'error', r.error, 'backup', r.backup_id)
+                   'outcome', hypertide.run_outcome('hypertide.backup', j.job, r.outcome), 'error', r.error, 'backup', r.backup_id)
                  from hypertide.backup_run r where r.job = j.job order by r.began desc, r.run_id desc limit 1),
         'scheduled', (select json_build_object(
                    'occurrence', extract(epoch from r.scheduled_for)::bigint, 'attempt', r.attempt,
                    'began', extract(epoch from r.began)::bigint, 'finished', extract(epoch from r.finished)::bigint,
-                   'outcome', hypertide.backup_outcome(j.job, r.outcome))
+                   'outcome', hypertide.run_outcome('hypertide.backup', j.job, r.outcome))
                  from hypertide.backup_run r where r.job = j.job and r.scheduled_for is not null
                  order by r.began desc, r.run_id desc limit 1),
         'succeeded', (select json_build_object(

@@ -2,6 +2,7 @@
 
 pub mod backup;
 pub mod failover;
+pub mod jobs;
 pub mod restore;
 
 use std::path::PathBuf;
@@ -95,6 +96,12 @@ pub enum Verb {
         /// What to do
         #[command(subcommand)]
         verb: Box<backup::BackupVerb>,
+    },
+    /// Data jobs: what the agent runs on the primary at times
+    Jobs {
+        /// What to do
+        #[command(subcommand)]
+        verb: jobs::JobsVerb,
     },
     /// Bring a backup back: into a database, a server of its own, or a new cluster
     Restore(Box<restore::RestoreArgs>),

@@ -13,8 +13,10 @@ use crate::model::names::NodeName;
 use crate::model::observed::Observed;
 use crate::model::pack::Pack;
 use crate::plan::topology;
+use crate::postgres::session::Target;
 use crate::schema::packs;
 use crate::site::{Reach, Site};
+use crate::tasks::converge::primary_target;
 use crate::verify::{self, HeldOff};
 
 /// Everything a verb works with.
@@ -62,6 +64,14 @@ impl Context {
         let nodes = topology::nodes(&self.site.desired, observed);
         let primary = topology::primary(&nodes, observed).ok();
         (nodes, primary)
+    }
+
+    /// How to log into the primary.
+    pub fn primary_target(&self, observed: &Observed) -> Result<Target, Failure> {
+        primary_target(&self.site, observed).ok_or_else(|| {
+            Failure::new(exit::FAILED, "no primary answers")
+                .with_help("`hypertide status` says why; `hypertide up` brings it back")
+        })
     }
 
     /// Finds the node a person means: by name, or by the word `primary` or `replica`.

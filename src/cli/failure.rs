@@ -19,6 +19,7 @@ use crate::docker::image::ImageError;
 use crate::error::causes;
 use crate::execute::agent::parts::PartsError;
 use crate::execute::{Cause, ExecuteError};
+use crate::jobs::JobError;
 use crate::model::names::NameError;
 use crate::observe::ObserveError;
 use crate::plan::backup_source::NoSource;
@@ -135,6 +136,19 @@ impl From<SwitchoverError> for Failure {
     fn from(error: SwitchoverError) -> Self {
         let exit = if error.is_worth_a_retry() { exit::TRY_AGAIN } else { exit::FAILED };
         Self::of(exit, &error, error.help())
+    }
+}
+
+impl From<JobError> for Failure {
+    fn from(error: JobError) -> Self {
+        match error {
+            JobError::Reach(error) => error.into(),
+            JobError::Failed(error) => error.into(),
+            JobError::TooLong { .. } => {
+                Self::of(exit::FAILED, &error, Some("give it more time under `timeout`".into()))
+            }
+            JobError::Stopped(_) => Self::of(exit::FAILED, &error, None),
+        }
     }
 }
 

@@ -6,6 +6,8 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use crate::model::names::TableName;
+
 /// Units of an age, each with its spellings.
 const UNITS: [(&str, &[&str]); 5] = [
     ("hour", &["h", "hour", "hours"]),
@@ -103,6 +105,13 @@ pub fn label(text: &str) -> Result<String, String> {
             text.escape_debug()
         ))
     }
+}
+
+/// `schema.table`
+pub fn table_name(text: &str) -> Result<TableName, String> {
+    let (schema, table) =
+        text.split_once('.').ok_or_else(|| format!("`{}` lacks its schema: `schema.table`", text.escape_debug()))?;
+    TableName::new(schema, table).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

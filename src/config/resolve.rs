@@ -5,12 +5,14 @@
 
 mod backups;
 mod failover;
+mod jobs;
 mod later;
 mod metrics;
 mod nodes;
 mod outside;
 mod replication;
 mod settings;
+mod timing;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Component, Path, PathBuf};
@@ -95,6 +97,7 @@ pub fn desired(root: &Spanned<Node>, base_dir: &Path) -> Result<Desired, Vec<Pro
         endpoint,
         metrics,
         backups: backups::resolve(&file, base_dir, problems),
+        jobs: jobs::resolve(&file, problems),
         not_acted_on,
     };
     found.or(desired)

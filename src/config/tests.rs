@@ -1,6 +1,7 @@
 //! Whole files: defaults, the documented example, and what no text may do.
 
 mod backups;
+mod jobs;
 mod mistakes;
 
 use std::path::{Path, PathBuf};
@@ -68,7 +69,7 @@ fn an_empty_file_is_all_defaults() {
 #[test]
 fn the_documented_example_is_valid_and_says_what_is_not_acted_on() {
     let desired = good(&EXAMPLE.concat());
-    let expected = ["failover", "retention", "jobs"];
+    let expected = ["failover", "retention"];
     assert_eq!(desired.not_acted_on, expected);
     let mut as_by_default = desired;
     assert_eq!(
@@ -81,6 +82,7 @@ fn the_documented_example_is_valid_and_says_what_is_not_acted_on() {
     assert!(!as_by_default.outside.is_empty());
     as_by_default.outside = Outside::default();
     assert_eq!(std::mem::take(&mut as_by_default.backups).len(), 1);
+    assert_eq!(std::mem::take(&mut as_by_default.jobs).len(), 1);
     assert_eq!(as_by_default, good(""));
 }
 

@@ -122,6 +122,17 @@ metrics! {
     BACKUP_FAILURES_TOTAL: Counter "hypertide_backup_failures_total" ["job"]
         "Runs of the backup job that failed, since the agent started.";
 
+    JOB_RUNS_TOTAL: Counter "hypertide_job_runs_total" ["job"]
+        "Runs of the data job that ended, failed ones included, since the agent started.";
+    JOB_FAILURES_TOTAL: Counter "hypertide_job_failures_total" ["job"]
+        "Runs of the data job that failed, since the agent started.";
+    JOB_LAST_SUCCESS_TIMESTAMP_SECONDS: Gauge "hypertide_job_last_success_timestamp_seconds" ["job"]
+        "When a run of the data job last succeeded; absent when none did.";
+    JOB_LAST_DURATION_SECONDS: Gauge "hypertide_job_last_duration_seconds" ["job"]
+        "How long the data job's last run that succeeded took.";
+    JOB_LAST_ROWS: Gauge "hypertide_job_last_rows" ["job"]
+        "Rows that the last statement of that run gave or changed.";
+
     PG_UP: Gauge "pg_up" ["node"]
         "1 while the node's server answers.";
     COLLECTOR_SUCCESS: Gauge "hypertide_collector_success" ["node", "collector"]

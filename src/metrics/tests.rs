@@ -62,6 +62,11 @@ fn backed_up() -> JobStatus {
 fn counted_of(status: Status) -> String {
     let passes = PassMetrics::default();
     passes.count_backup("nightly", true);
+    passes.count_job("refresh", true);
+    let began = DateTime::from_timestamp(1_795_252_690, 0).expect("in range");
+    let finished = DateTime::from_timestamp(1_795_252_696, 0).expect("in range");
+    let success = SuccessSeen { began, finished, backup: None, stored_bytes: None, rows: Some(3) };
+    passes.saw_job("refresh", Some(&success));
     told_by(&passes, status)
 }
 

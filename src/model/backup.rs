@@ -166,6 +166,18 @@ pub struct Timing {
     pub jitter: Duration,
     /// A time that passed while nobody was there is made up for.
     pub catch_up: bool,
+    /// What becomes of a time that comes while the run before it is still under way.
+    pub overlap: Overlap,
+}
+
+/// What becomes of a time that comes while the run before it is still under way. Two runs of a job never run at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Overlap {
+    /// It is left out.
+    #[default]
+    Skip,
+    /// It is run for as soon as that run has ended; of several such times the last.
+    Queue,
 }
 
 /// A backup job as wanted.

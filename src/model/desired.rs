@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::backup::BackupJob;
 use super::cluster::{Mode, Seat};
 use super::endpoint::{Access, Pooling};
+use super::job::DataJob;
 use super::names::{ClusterName, Ident, NodeName};
 use super::outside::Outside;
 
@@ -49,6 +50,8 @@ pub struct Desired {
     pub metrics: Option<SocketAddr>,
     /// Backup jobs, in the order of the file; names unique.
     pub backups: Vec<BackupJob>,
+    /// Data jobs, in the order of the file; names unique.
+    pub jobs: Vec<DataJob>,
     /// Keys that were read and checked but that this version does not act on yet, for a warning.
     pub not_acted_on: Vec<String>,
 }

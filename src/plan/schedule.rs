@@ -3,7 +3,7 @@
 //! In: when it is to run, what it did so far, and the time. Out: to run now and for which time, or until when to wait and why.
 //! Reads no clock. As long as what it says is put on record, no time is run for twice.
 //!
-//! A time that comes while the job still runs is left out. Of times that passed while nobody was there, the last is made up for
+//! A time that comes while the job still runs is left out, or waits for its end where the job wants that. Of times that passed while nobody was there, the last is made up for
 //! when the job wants that. A run that failed is tried again until the next time comes, which then goes first.
 
 pub mod calendar;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::model::backup::Timing;
+use crate::model::backup::{Overlap, Timing};
 use calendar::{Calendar, CalendarError};
 
 /// What is found due later than this was missed: the agent looks every few seconds, so it was not there, or had no database.
@@ -27,6 +27,7 @@ pub struct Schedule {
     calendar: Calendar,
     jitter: Duration,
     catch_up: bool,
+    overlap: Overlap,
     /// Of the job's name, so that jobs of one time begin apart.
     seed: u64,
     retries: u32,
@@ -131,6 +132,7 @@ impl Schedule {
             calendar: Calendar::new(&timing.cron, calendar::zone(&timing.zone)?)?,
             jitter: timing.jitter,
             catch_up: timing.catch_up,
+            overlap: timing.overlap,
             seed: hash(job.bytes()),
             retries,
             backoff,
@@ -143,7 +145,8 @@ impl Schedule {
         let due = self.last_due(now).filter(|due| settled.leaves(*due, self.moment(*due)));
         if is_running {
             // The one under way is for the last time on record; one by hand is for none.
-            return Verdict::Wait { until: self.next_after(now, settled), left_out: due };
+            let left_out = due.filter(|_| self.overlap == Overlap::Skip);
+            return Verdict::Wait { until: self.next_after(now, settled), left_out };
         }
         if let Some(occurrence) = due {
             let is_missed = now - self.moment(occurrence) > ON_TIME;
@@ -191,7 +194,8 @@ impl Schedule {
             None => Settled { occurrence: history.known_since, moment: None },
             // What came while it ran is left out.
             Some(Attempt { occurrence, end: End::Succeeded(ended) | End::Failed(ended), .. }) => {
-                Settled { occurrence, moment: Some(ended) }
+                let moment = (self.overlap == Overlap::Skip).then_some(ended);
+                Settled { occurrence, moment }
             }
             Some(Attempt { occurrence, end: End::Open, .. }) => Settled { occurrence, moment: None },
         };

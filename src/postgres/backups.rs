@@ -1,13 +1,11 @@
-//! What hypertide keeps about backups in the database: attempts of jobs, and a mirror of the manifests.
+//! What hypertide keeps about backups in the database besides the attempts (`ledger`): drills, and a mirror of the manifests.
 //!
 //! The stores have the truth. What is written here can be lost without losing a backup. Runs on the primary.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::rows::backups::BackupsRow;
 use super::session::{PostgresError, Session};
-use crate::model::backup_runs::BackupsSeen;
 
 /// A row of `hypertide.backup_metadata` that mirrors a manifest.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -52,83 +50,6 @@ pub struct Record {
     pub quality_score: Option<f64>,
     /// More from the manifest.
     pub details: serde_json::Value,
-}
-
-/// How an attempt ended.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RunEnd {
-    /// The backup it made.
-    pub backup: Option<String>,
-    /// Bytes it stored.
-    pub stored_bytes: Option<u64>,
-    /// Rows in it.
-    pub rows: Option<u64>,
-    /// Why it failed; `None`: it did not.
-    pub error: Option<String>,
-}
-
-/// Jobs that are wanted are known from now on; those that are not are forgotten.
-pub async fn know_jobs(session: &Session, jobs: &[String]) -> Result<(), PostgresError> {
-    let failed = |source| session.failed("write down the backup jobs", source);
-    let insert = "insert into hypertide.backup_job (job) select unnest($1::text[]) on conflict do nothing";
-    session.client().execute(insert, &[&jobs]).await.map_err(failed)?;
-    let delete = "delete from hypertide.backup_job where job <> all ($1::text[])";
-    session.client().execute(delete, &[&jobs]).await.map_err(failed)?;
-    Ok(())
-}
-
-/// What is on record about the jobs.
-pub async fn read(session: &Session) -> Result<BackupsSeen, PostgresError> {
-    let row = session
-        .client()
-        .query_one("select hypertide.backup_jobs()::text", &[])
-        .await
-        .map_err(|source| session.failed("read what backup jobs did", source))?;
-    let row: BackupsRow = serde_json::from_str(row.get(0))
-        .map_err(|error| PostgresError::Unexpected { node: session.node.to_string(), because: error.to_string() })?;
-    Ok(row.into_model())
-}
-
-/// Takes the right to run a job, for as long as the session lives; `false` when somebody else has it.
-pub async fn try_lock(session: &Session, job: &str) -> Result<bool, PostgresError> {
-    let lock = "select pg_try_advisory_lock(hashtext('hypertide.backup'), hashtext($1))";
-    let row = session
-        .client()
-        .query_one(lock, &[&job])
-        .await
-        .map_err(|source| session.failed("take the lock on a backup job", source))?;
-    Ok(row.get(0))
-}
-
-/// Puts an attempt on record and gives its number.
-pub async fn begin_run(
-    session: &Session,
-    job: &str,
-    scheduled_for: Option<DateTime<Utc>>,
-    attempt: u32,
-) -> Result<i64, PostgresError> {
-    #[allow(clippy::cast_precision_loss)] // seconds since 1970
-    let scheduled_for = scheduled_for.map(|time| time.timestamp() as f64);
-    let attempt = i32::try_from(attempt).unwrap_or(i32::MAX);
-    let row = session
-        .client()
-        .query_one(include_str!("../../sql/backup/begin_run.sql"), &[&job, &scheduled_for, &attempt])
-        .await
-        .map_err(|source| session.failed("put the run of a backup job on record", source))?;
-    Ok(row.get(0))
-}
-
-/// Puts on record how it ended.
-pub async fn end_run(session: &Session, run: i64, end: &RunEnd) -> Result<(), PostgresError> {
-    let outcome = if end.error.is_none() { "succeeded" } else { "failed" };
-    let sql = "update hypertide.backup_run set finished = clock_timestamp(), outcome = $2, backup_id = $3, stored_bytes = $4, \
-               rows = $5, error = $6 where run_id = $1";
-    session
-        .client()
-        .execute(sql, &[&run, &outcome, &end.backup, &count(end.stored_bytes), &count(end.rows), &end.error])
-        .await
-        .map_err(|source| session.failed("put the end of a backup job's run on record", source))?;
-    Ok(())
 }
 
 /// How a drill ended.

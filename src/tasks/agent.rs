@@ -19,7 +19,7 @@ use crate::metrics::{Collected, PassMetrics};
 use crate::site::Site;
 use crate::status::latest::Latest;
 use crate::tasks::backup::maker::OfSite;
-use crate::tasks::{backup, collect, events, heartbeat, nudge, sequences, verify, wal};
+use crate::tasks::{backup, collect, events, heartbeat, jobs, nudge, sequences, verify, wal};
 use crew::Crew;
 
 /// What the tasks of an agent share. Cheap to clone.
@@ -73,6 +73,9 @@ pub async fn run(site: &Site) -> Result<(), AgentError> {
     for job in &site.desired.backups {
         metrics.expect_backup(&job.name);
     }
+    for job in &site.desired.jobs {
+        metrics.expect_job(&job.name);
+    }
     let listener = match site.listen() {
         Some(at) => Some(http::bind(at).await.map_err(|source| AgentError::Listen { at, source })?),
         None => None,
@@ -89,6 +92,7 @@ pub async fn run(site: &Site) -> Result<(), AgentError> {
     crew.keep("verification", || verify::run(site, &handles.stop));
     crew.keep("archive of the log", || wal::run(site, &handles));
     crew.keep("backups", || backup::run(site, &handles, &metrics, &maker));
+    crew.keep("jobs", || jobs::run(site, &handles, &metrics));
     if let Some(listener) = &listener {
         // Nobody else reads what they bring.
         crew.keep("collectors", || collect::run(site, &handles, &collects));

@@ -24,9 +24,54 @@ select l0_pipeline.record_data_gaps('2024-03-22 00:00-05', '2024-03-23 00:00-05'
 select l0_pipeline.create_ready_signal('run', 'data_ready', now(), now(), 60, 100);
 select l0_pipeline.refresh_trading_views();";
 
+/// Data jobs of every kind of ending.
+const JOBS: &str = "packs: [trading, l0_pipeline, dashboard, market_data, etl]
+jobs:
+  - {name: often, schedule: '*/2 * * * * *', sql: \"insert into trading.positions (timestamp, symbol, quantity) values (clock_timestamp(), 'JOB', 1)\"}
+  - {name: wrong, schedule: '*/2 * * * * *', sql: select 1 / 0}
+  - {name: curious, sql: \"update trading.orders set price = 0\", role: reader}
+  - {name: climber, sql: \"reset session authorization; drop table trading.orders\"}
+  - {name: sleepy, sql: select pg_sleep(60), timeout: 1s}
+  - {name: vacuum, sql: vacuum etl.websocket_messages, role: postgres}
+";
+
+/// The agent runs jobs on time and once, and each as nobody more than it names; every run is on record.
+fn jobs_run(world: &World) {
+    let runs = |job: &str| world.json(&["jobs", "history", job])["runs"].as_array().unwrap().clone();
+    world.eventually("the agent has run both jobs twice", || {
+        let ended = |job: &str, outcome| runs(job).iter().filter(|run| run["outcome"] == outcome).count();
+        ended("often", "succeeded") >= 2 && ended("wrong", "failed") >= 2
+    });
+    assert!(runs("wrong")[0]["error"].as_str().unwrap().contains("division by zero"), "{:?}", runs("wrong")[0]);
+    let doubled = "select count(*) from (select from hypertide.job_run where scheduled_for is not null
+        group by job, scheduled_for having count(*) > 1) d";
+    assert_eq!(world.sql("primary", doubled), "0", "no time is run for twice");
+    let written = "select (select count(*) from trading.positions where symbol = 'JOB') between
+        (select count(*) from hypertide.job_run where job = 'often' and outcome = 'succeeded') and
+        (select count(*) from hypertide.job_run where job = 'often')";
+    assert_eq!(world.sql("primary", written), "t");
+    assert_eq!(world.sql("replica", "select count(*) from hypertide.job_run"), "0", "nothing runs on a replica");
+
+    for (job, because) in [
+        ("curious", "permission denied for table orders"),
+        ("climber", "must be owner of table orders"),
+        ("sleepy", "took longer than 1 s"),
+    ] {
+        let run = world.run(&["jobs", "run", job]);
+        assert!(run.code == 1 && run.stderr.contains(because), "{job}: {} {}", run.code, run.stderr);
+        assert_eq!(runs(job)[0]["outcome"], "failed");
+    }
+    assert_eq!(world.json(&["jobs", "run", "vacuum"])["job"], "vacuum");
+    assert_eq!(world.run(&["jobs", "run", "oftn"]).code, 2);
+    let listed = world.json(&["jobs", "list"]);
+    let often = listed["jobs"].as_array().unwrap().iter().find(|job| job["name"] == "often").unwrap();
+    assert_eq!((&often["role"], often["next_run"].is_string()), (&serde_json::json!("app"), true), "{listed}");
+    assert_eq!(world.status()["health"], "healthy", "a job that fails is no fault of the cluster");
+}
+
 #[test]
 fn all_packs_share_a_cluster_and_arrive_on_a_logical_replica() {
-    let world = World::new("packs: [trading, l0_pipeline, dashboard, market_data, etl]\n");
+    let world = World::new(JOBS);
     world.ok(&["up"]);
     world.sql("primary", WORK);
     world.eventually("every chunk is mirrored", || world.status()["health"] == "healthy");
@@ -47,6 +92,11 @@ fn all_packs_share_a_cluster_and_arrive_on_a_logical_replica() {
     ] {
         world.eventually_equal(table, "primary", "replica");
     }
+    world.eventually("every chunk is mirrored", || world.status()["health"] == "healthy");
+    jobs_run(&world);
+    // What it writes would be on its way while the sides are compared.
+    world.configure(JOBS.split_once("jobs:").unwrap().0);
+    world.ok(&["up"]);
     world.eventually("every chunk is mirrored", || world.status()["health"] == "healthy");
     let verified = world.json(&["replication", "verify", "--full"]);
     assert_eq!(verified["replicas"][0]["outcome"], "equal", "{verified}");

@@ -7,7 +7,6 @@ use std::str::FromStr as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio_util::sync::CancellationToken;
 
-use crate::backup::attempt::Attempt;
 use crate::backup::error::BackupError;
 use crate::backup::external::External;
 use crate::backup::manifest::Manifest;
@@ -17,6 +16,7 @@ use crate::cli::args::Cli;
 use crate::cli::args::backup::{RunArgs, StoreArgs};
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
+use crate::cli::signals::interrupted;
 use crate::cli::{exit, render};
 use crate::docker::engine::Engine;
 use crate::error::in_one_line;
@@ -25,7 +25,8 @@ use crate::model::names::{NodeName, TableName};
 use crate::model::observed::Observed;
 use crate::plan::backup_source::{self, Chosen};
 use crate::plan::topology;
-use crate::postgres::backups::RunEnd;
+use crate::postgres::attempt::Attempt;
+use crate::postgres::ledger::{self, RunEnd};
 use crate::site::{Reach, Site};
 use crate::store::open;
 use crate::tasks::converge::primary_target;
@@ -135,7 +136,7 @@ fn base(site: &Site, observed: &Observed, chosen: &Chosen, wanted: &Wanted) -> R
 /// Puts the run of a job on record, and keeps others from running it; without a primary that answers there is no record.
 async fn begin(context: &Context, observed: &Observed, job: &str) -> Result<Option<Attempt>, Failure> {
     let Some(target) = primary_target(&context.site, observed) else { return Ok(None) };
-    match Attempt::begin(&target, job, None, 0).await? {
+    match Attempt::begin(ledger::BACKUPS, &target, job, None, 0).await? {
         Some(attempt) => Ok(Some(attempt)),
         None => Err(Failure::new(exit::TRY_AGAIN, format!("somebody else makes a backup of `{job}` now"))
             .with_help("`hypertide status` says when it is done")),
@@ -148,25 +149,9 @@ fn end(made: &Result<Manifest, BackupError>) -> RunEnd {
             backup: Some(manifest.id.to_string()),
             stored_bytes: Some(manifest.stored_bytes()),
             rows: Some(manifest.totals.rows),
-            error: None,
+            ..RunEnd::default()
         },
         Err(error) => RunEnd { error: Some(in_one_line(error)), ..RunEnd::default() },
-    }
-}
-
-/// Somebody asks us to end.
-async fn interrupted() {
-    let terminated = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        () = terminated => {}
     }
 }
 

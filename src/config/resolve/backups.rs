@@ -13,10 +13,9 @@ use crate::config::claim::{Claim, refuse_twice};
 use crate::config::formats;
 use crate::config::problem::Problems;
 use crate::config::read::Fields;
-use crate::config::resolve::later::table_name;
-use crate::model::backup::{BackupJob, DrillEvery, Kind, Source, Timing, Work};
+use crate::config::resolve::timing::{self, TIMED_KEYS};
+use crate::model::backup::{BackupJob, DrillEvery, Kind, Source, Work};
 use crate::model::names::{NodeName, TableName};
-use crate::plan::schedule::calendar::{self, Calendar, CalendarError};
 
 const KEYS: [&str; 22] = [
     "name",
@@ -63,9 +62,6 @@ const DRILLS: [(&str, DrillEvery); 5] = [
     ("monthly", DrillEvery::Days(30)),
 ];
 
-/// What only means something for a job that runs at times.
-const TIMED_KEYS: [&str; 3] = ["timezone", "jitter", "catch_up"];
-
 /// What means nothing for a job that never ends and makes no backups of its own.
 const NOT_FOR_WAL: [&str; 13] = [
     "schedule",
@@ -85,8 +81,6 @@ const NOT_FOR_WAL: [&str; 13] = [
 
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
-
-const JITTERS: RangeInclusive<Duration> = Duration::ZERO..=DAY;
 
 /// A dump of a terabyte takes hours.
 const TIMEOUT: Duration = Duration::from_hours(12);
@@ -133,30 +127,21 @@ fn job(name: Option<String>, keys: &Fields<'_>, base_dir: &Path, problems: &mut 
     if let Some(kind) = kind {
         out_of_place(kind, keys, problems);
     }
-    let within = |key: &str, what: &str, range: &RangeInclusive<Duration>, default, problems: &mut Problems| {
-        let given = keys.get(key);
-        let given = given.and_then(|entry| entry.checked(what, |text| formats::span(text, range), problems));
-        given.unwrap_or(default)
-    };
-    let count = |key: &str, range: RangeInclusive<i128>, default: u32, problems: &mut Problems| {
-        let given = keys.get(key).and_then(|entry| entry.number(&range, problems));
-        given.and_then(|given| u32::try_from(given).ok()).unwrap_or(default)
-    };
-    let max_age = within("max_age", "a time", &MAX_AGES, MAX_AGE, problems);
+    let max_age = timing::within(keys, "max_age", &MAX_AGES, MAX_AGE, problems);
     let sealing = parts::sealing(keys, problems);
     let identity =
         keys.get("identity").and_then(|entry| entry.checked("a path", |text| path(text, base_dir), problems));
     let store = keys.need("store", problems).and_then(|entry| parts::store(entry, problems));
-    let timing = timing(keys, problems);
+    let timing = timing::timing(keys, None, problems);
     let tables = tables(keys, problems);
     let source = keys.get("from").and_then(|entry| entry.checked("a node", source, problems)).unwrap_or(Source::Auto);
     let drill = drill(keys, kind.flatten(), !sealing.recipients.is_empty() && identity.is_none(), problems);
-    let parallel = count("parallel", 1..=MOST_PARALLEL, 1, problems);
-    let incrementals = count("incrementals", 0..=MOST_INCREMENTALS, 0, problems);
+    let parallel = timing::count(keys, "parallel", &(1..=MOST_PARALLEL), 1, problems);
+    let incrementals = timing::count(keys, "incrementals", &(0..=MOST_INCREMENTALS), 0, problems);
     let keep = keys.get("keep").and_then(|entry| parts::keep(entry, problems));
-    let timeout = within("timeout", "a time", &TIMEOUTS, TIMEOUT, problems);
-    let retries = count("retries", 0..=MOST_RETRIES, RETRIES, problems);
-    let backoff = within("backoff", "a time", &BACKOFFS, BACKOFF, problems);
+    let timeout = timing::within(keys, "timeout", &TIMEOUTS, TIMEOUT, problems);
+    let retries = timing::count(keys, "retries", &(0..=MOST_RETRIES), RETRIES, problems);
+    let backoff = timing::within(keys, "backoff", &BACKOFFS, BACKOFF, problems);
     let on_success = parts::hooks(keys.get("on_success"), problems);
     let on_failure = parts::hooks(keys.get("on_failure"), problems);
     // Only now that every key was looked at may one that is missing end it.
@@ -210,28 +195,6 @@ fn out_of_place(kind: Option<Kind>, keys: &Fields<'_>, problems: &mut Problems) 
     }
 }
 
-fn timing(keys: &Fields<'_>, problems: &mut Problems) -> Option<Timing> {
-    let zone = keys.get("timezone").map_or(Some(chrono_tz::Tz::UTC), |entry| {
-        let found = calendar::zone(entry.text("a time zone", problems)?);
-        if let Err(error) = &found {
-            let meant = match error {
-                CalendarError::Zone { meant, .. } => *meant,
-                _ => None,
-            };
-            entry.refuse_and_help(problems, error, meant.map(|meant| format!("did you mean `{meant}`?")));
-        }
-        found.ok()
-    });
-    let jitter =
-        keys.get("jitter").and_then(|entry| entry.checked("a time", |text| formats::span(text, &JITTERS), problems));
-    let catch_up = keys.get("catch_up").and_then(|entry| entry.flag(problems)).unwrap_or(true);
-    let entry = keys.get("schedule")?;
-    let checked = |text: &str| Calendar::new(text, zone.unwrap_or_default()).map(|_| text.to_owned());
-    let cron = entry.checked("a schedule", checked, problems)?;
-    let zone = zone.unwrap_or_default().name().to_owned();
-    Some(Timing { cron, zone, jitter: jitter.unwrap_or_default(), catch_up })
-}
-
 fn tables(keys: &Fields<'_>, problems: &mut Problems) -> Vec<TableName> {
     let Some(entry) = keys.get("tables") else { return Vec::new() };
     let Some(items) = entry.list("tables", problems) else { return Vec::new() };
@@ -240,7 +203,7 @@ fn tables(keys: &Fields<'_>, problems: &mut Problems) -> Vec<TableName> {
     }
     let mut claims = Vec::new();
     for item in items {
-        if let Some(table) = item.checked("a table", table_name, problems) {
+        if let Some(table) = item.checked("a table", formats::table_name, problems) {
             claims.push(Claim::of(&item, table));
         }
     }

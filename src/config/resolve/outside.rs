@@ -9,9 +9,9 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 
-use super::later::table_name;
 use super::replication::publishable;
 use crate::config::claim::{Claim, refuse_twice};
+use crate::config::formats::table_name;
 use crate::config::problem::{Problem, Problems};
 use crate::config::raw::Node;
 use crate::config::read::{Entry, Fields};

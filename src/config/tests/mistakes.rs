@@ -140,6 +140,9 @@ fn each_mistake_is_named_where_it_stands() {
         ("retention: [{hypertable: a.b}]", "retention[0].drop_after: is missing"),
         ("jobs: [{name: a, schedule: '* *', sql: select}]", "jobs[0].schedule: `* *` is no schedule"),
         ("jobs: [{name: a, schedule: '0 0 30 2 *', sql: select}]", "jobs[0].schedule: `0 0 30 2 *` never fires"),
+        ("jobs: [{name: a, sql: select, overlap: skip}]", "jobs[0].overlap: only means something with `schedule`"),
+        ("jobs: [{name: a, sql: select, role: root}]", "jobs[0].role: expected one of app, reader, postgres"),
+        ("jobs: [{name: a, sql: select, timeout: 0s}]", "jobs[0].timeout: `0s` is out of range"),
         ("jobs: [{name: a, schedule: '* * * * *', sql: ' '}]", "jobs[0].sql: there is no statement in it"),
         (
             "metrics: {listen: 9187}",

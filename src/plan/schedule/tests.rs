@@ -5,9 +5,13 @@ use proptest::prelude::*;
 use super::*;
 
 fn schedule(cron: &str, jitter_mins: u64, catch_up: bool, retries: u32) -> Schedule {
-    let timing =
-        Timing { cron: cron.into(), zone: "Europe/Berlin".into(), jitter: Duration::from_mins(jitter_mins), catch_up };
+    let timing = timing(cron, jitter_mins, catch_up);
     Schedule::new("nightly", &timing, retries, Duration::from_mins(1)).expect("valid")
+}
+
+fn timing(cron: &str, jitter_mins: u64, catch_up: bool) -> Timing {
+    let jitter = Duration::from_mins(jitter_mins);
+    Timing { cron: cron.into(), zone: "Europe/Berlin".into(), jitter, catch_up, overlap: Overlap::Skip }
 }
 
 fn at(text: &str) -> DateTime<Utc> {
@@ -49,6 +53,20 @@ fn what_was_missed_is_made_up_for_once_or_not_at_all() {
     // A new job owes nothing.
     let new = History { known_since: at("21T08:00:00"), last: None };
     assert_eq!(eager.decide(&new, false, now), wait("22T01:00:00"));
+}
+
+#[test]
+fn a_time_that_comes_while_the_job_runs_may_wait_for_its_end() {
+    let timing = Timing { overlap: Overlap::Queue, ..timing("0 * * * *", 0, true) };
+    let hourly = Schedule::new("nightly", &timing, 2, Duration::from_mins(1)).expect("valid");
+    let running = attempt("21T01:00:00", 0, End::Open);
+    assert_eq!(hourly.decide(&running, true, at("21T02:00:30")), wait("21T03:00:00"));
+    // Of two that came the last is run for, and that once.
+    let done = attempt("21T01:00:00", 0, End::Succeeded(at("21T03:01:00")));
+    let run = Verdict::Run { occurrence: at("21T03:00:00"), attempt: 0, why: Why::Due };
+    assert_eq!(hourly.decide(&done, false, at("21T03:01:01")), run);
+    let done = attempt("21T03:00:00", 0, End::Succeeded(at("21T03:02:00")));
+    assert_eq!(hourly.decide(&done, false, at("21T03:02:01")), wait("21T04:00:00"));
 }
 
 #[test]

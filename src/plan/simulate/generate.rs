@@ -114,6 +114,7 @@ pub fn cluster(modes: &[Mode], packs: Vec<Pack>) -> Cluster {
         endpoint: Endpoint::Direct,
         metrics: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), AGENT_PORT)),
         backups: Vec::new(),
+        jobs: Vec::new(),
         not_acted_on: Vec::new(),
     };
     Cluster { world: World::empty(), desired, packs, agent: None }

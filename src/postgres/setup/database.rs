@@ -21,7 +21,7 @@ pub async fn create_database(session: &Session, database: &Ident) -> Result<(), 
 }
 
 /// hypertide's schema, in the order of its parts. One statement string, so one transaction: all of it or nothing.
-pub const CATALOG: [&str; 8] = [
+pub const CATALOG: [&str; 9] = [
     include_str!("../../../sql/setup/catalog.sql"),
     include_str!("../../../sql/setup/chunks.sql"),
     include_str!("../../../sql/setup/retire.sql"),
@@ -30,6 +30,7 @@ pub const CATALOG: [&str; 8] = [
     include_str!("../../../sql/setup/pooler.sql"),
     include_str!("../../../sql/setup/wal.sql"),
     include_str!("../../../sql/setup/backups.sql"),
+    include_str!("../../../sql/setup/jobs.sql"),
 ];
 
 /// Installs TimescaleDB and hypertide's schema, and writes down what the node is.

@@ -6,7 +6,6 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
 
 use super::{Made, Maker};
-use crate::backup::attempt::Attempt;
 use crate::backup::hooks::{self, Event};
 use crate::backup::prune::{self, Known};
 use crate::backup::{catalog, mirror};
@@ -14,7 +13,9 @@ use crate::error::in_one_line;
 use crate::metrics::PassMetrics;
 use crate::model::backup::{BackupJob, DrillEvery, Scope, Work};
 use crate::plan::retention::Policies;
-use crate::postgres::backups::{self, DrillEnd, RunEnd};
+use crate::postgres::attempt::Attempt;
+use crate::postgres::backups::{self, DrillEnd};
+use crate::postgres::ledger::{self, RunEnd};
 use crate::postgres::session::{Session, Target};
 use crate::site::Site;
 use crate::store::open;
@@ -35,27 +36,27 @@ pub(super) struct Due<'a> {
     pub verified: Option<DateTime<Utc>>,
 }
 
-impl<'a> Due<'a> {
-    /// Runs it to its end and gives the job's name. Whatever goes wrong is logged and on record.
-    pub(super) async fn run(self, maker: &dyn Maker, metrics: &PassMetrics) -> &'a str {
+impl Due<'_> {
+    /// Runs it to its end. Whatever goes wrong is logged and on record.
+    pub(super) async fn run(self, maker: &dyn Maker, metrics: &PassMetrics) {
         let job = self.job;
-        let done = job.name.as_str();
         let began = Utc::now();
-        let attempt = match Attempt::begin(&self.target, &job.name, Some(self.occurrence), self.attempt).await {
-            Ok(Some(attempt)) => attempt,
-            Ok(None) => {
-                tracing::info!(job = job.name, "waits: somebody else makes a backup of this job");
-                return done;
-            }
-            Err(error) => {
-                tracing::warn!(job = job.name, "cannot put a backup on record: {}", in_one_line(&error));
-                return done;
-            }
-        };
+        let attempt =
+            match Attempt::begin(ledger::BACKUPS, &self.target, &job.name, Some(self.occurrence), self.attempt).await {
+                Ok(Some(attempt)) => attempt,
+                Ok(None) => {
+                    tracing::info!(job = job.name, "waits: somebody else makes a backup of this job");
+                    return;
+                }
+                Err(error) => {
+                    tracing::warn!(job = job.name, "cannot put a backup on record: {}", in_one_line(&error));
+                    return;
+                }
+            };
         let made = self.make(maker).await;
         if self.stop.is_cancelled() && made.is_err() {
             // On record it stays open, which without its lock reads as interrupted: it is made up for.
-            return done;
+            return;
         }
         if let Err(error) = attempt.end(&end(&made)).await {
             tracing::warn!(job = job.name, "cannot put the end of a backup on record: {}", in_one_line(&error));
@@ -81,7 +82,6 @@ impl<'a> Due<'a> {
                 hooks::tell(&job.on_failure, &event).await;
             }
         }
-        done
     }
 
     /// Makes the backup within the job's time.
@@ -206,7 +206,7 @@ fn end(made: &Result<Made, String>) -> RunEnd {
             backup: Some(made.id.to_string()),
             stored_bytes: Some(made.stored_bytes),
             rows: Some(made.rows),
-            error: None,
+            ..RunEnd::default()
         },
         Err(because) => RunEnd { error: Some(because.clone()), ..RunEnd::default() },
     }
