@@ -4,6 +4,7 @@
 
 pub mod accounts;
 mod ports;
+pub mod process;
 
 use std::fs;
 use std::io;

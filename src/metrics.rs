@@ -7,10 +7,13 @@
 mod collect;
 pub mod collected;
 pub mod collectors;
+pub mod disk;
 pub mod documented;
 pub mod families;
+pub mod ground;
 pub mod groups;
 pub mod names;
+pub mod process;
 pub mod rows;
 pub mod settings;
 pub mod steady;

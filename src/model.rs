@@ -6,6 +6,7 @@ pub mod backup;
 pub mod backup_runs;
 pub mod chunk;
 pub mod cluster;
+pub mod collecting;
 pub mod desired;
 pub mod digest;
 pub mod endpoint;

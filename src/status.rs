@@ -4,6 +4,7 @@
 
 pub mod backups;
 pub mod failover;
+pub mod gauges;
 pub mod latest;
 pub mod outside;
 
@@ -28,6 +29,7 @@ use crate::plan::step::Plan;
 use crate::plan::topology;
 use backups::Backups;
 use failover::FailoverStatus;
+use gauges::Gauges;
 use outside::{PublicationStatus, SubscriptionStatus};
 
 /// How a cluster is.
@@ -61,6 +63,9 @@ pub struct Status {
     pub backups: Backups,
     /// The agent's container: a state of [`NodeStatus::state`].
     pub agent: &'static str,
+    /// What only the metrics tell.
+    #[serde(skip)]
+    pub gauges: Gauges,
 }
 
 /// How a hypertable is published.
@@ -170,6 +175,9 @@ impl Status {
         let epoch = seen.and_then(topology::writer_epoch);
         let primary_server = seen.filter(|_| epoch.is_some()).and_then(|seen| seen.server.present());
 
+        let database = seen.and_then(|seen| seen.server.present()).and_then(|server| server.database.present());
+        let gauges = Gauges::of(desired, &nodes, observed, database);
+
         let status = |node: &DesiredNode| {
             let follows = topology::following(&nodes, node, primary.as_ref());
             let is_primary = primary.as_ref() == Some(&node.name);
@@ -195,7 +203,6 @@ impl Status {
                 holds.push(Hold::new(name, Reason::EndpointDown));
             }
         }
-        let database = seen.and_then(|seen| seen.server.present()).and_then(|server| server.database.present());
         let none = Seen::Absent;
         let outside = database.map_or(&none, |database| &database.outside);
         let (publications, subscriptions) = outside::lists(&desired.outside, outside, &holds);
@@ -226,6 +233,7 @@ impl Status {
             holds,
             backups: Backups::of(&desired.backups, database.map(|database| &database.backups)),
             agent,
+            gauges,
         }
     }
 }

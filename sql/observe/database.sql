@@ -188,6 +188,9 @@ select json_build_object(
       select epoch, date_trunc('second', at) as at, kind, from_node, to_node, by_whom, why, write_pause_seconds, phases, loss,
              lost_bytes, lost_transactions
       from hypertide.promotion order by epoch desc limit 10) p),
+  'promotion_counts', (
+    select coalesce(json_agg(p), '[]')
+    from (select kind, by_whom, count(*) as changes from hypertide.promotion group by 1, 2 order by 1, 2) p),
   'failover_paused', (
     select json_build_object('since', date_trunc('second', since), 'until', date_trunc('second', until))
     from hypertide.failover_pause where until is null or until > now()),

@@ -71,6 +71,7 @@ pub fn desired(root: &Spanned<Node>, base_dir: &Path) -> Result<Desired, Vec<Pro
     let failover = failover::failover(&file, problems);
     let later = later::check(&file, problems);
     let (metrics, metrics_port) = metrics::resolve(&file, problems);
+    let collecting = metrics::collecting(&file, problems);
     ports.extend(metrics_port);
     refuse_twice(&ports, problems);
 
@@ -96,6 +97,7 @@ pub fn desired(root: &Spanned<Node>, base_dir: &Path) -> Result<Desired, Vec<Pro
         failover,
         endpoint,
         metrics,
+        collecting,
         backups: backups::resolve(&file, base_dir, problems),
         jobs: jobs::resolve(&file, problems),
         not_acted_on,

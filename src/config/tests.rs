@@ -10,6 +10,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::cluster::{Mode, Seat};
+use crate::model::collecting::Statements;
 use crate::model::desired::{DesiredNode, Endpoint, Failover, ImageChoice, PackRef, Prefer, Synchronous};
 use crate::model::endpoint::Pooling;
 use crate::model::names::{Ident, TableName};
@@ -62,8 +63,24 @@ fn an_empty_file_is_all_defaults() {
     assert_eq!(desired.publication.schemas, None);
     assert_eq!(desired.packs, [PackRef::BuiltIn("trading".to_owned())]);
     assert_eq!(desired.metrics.map(|listen| listen.to_string()).as_deref(), Some("127.0.0.1:9187"));
+    assert_eq!(desired.collecting.statements, Statements { top: 20, text: false });
     assert_eq!(desired.not_acted_on, Vec::<String>::new());
     assert_eq!(desired, good("preset: laptop\nnodes: {}\nreplication: {}\n"));
+}
+
+#[test]
+fn statements_are_told_as_far_as_somebody_wants_them() {
+    for (metrics, top, text) in [
+        ("{statements: off}", 0, false),
+        ("{statements: {}}", 20, false),
+        ("{statements: {text: true}}", 20, true),
+        ("{statements: {top: 200, text: false}}", 200, false),
+        ("{statements: {top: 0}}", 0, false),
+    ] {
+        let desired = good(&format!("metrics: {metrics}\n"));
+        assert_eq!(desired.collecting.statements, Statements { top, text }, "{metrics}");
+        assert!(desired.metrics.is_some(), "{metrics}");
+    }
 }
 
 #[test]

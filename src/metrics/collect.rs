@@ -1,6 +1,6 @@
 //! From a published look and what the collectors brought to a scrape. Pure; what is too old to count gives no sample.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use prometheus::TextEncoder;
@@ -11,6 +11,7 @@ use super::families::Families;
 use super::names;
 use crate::model::cluster::{Health, Role};
 use crate::model::observed::WalStatus;
+use crate::status::gauges::EndpointGauge;
 use crate::status::latest::Latest;
 use crate::status::{NodeStatus, ReplicationStatus, Status};
 
@@ -49,6 +50,11 @@ fn cluster(samples: &mut Families, status: &Status) {
     for node in &status.nodes {
         self::node(samples, node);
     }
+    samples.add(names::WRITABLE_NODES, [], count(status.gauges.writers));
+    promotions(samples, status);
+    for endpoint in &status.gauges.endpoints {
+        self::endpoint(samples, endpoint);
+    }
     for job in &status.backups.jobs {
         let mut known = |metric, value: Option<u64>| {
             if let Some(value) = value {
@@ -86,6 +92,39 @@ fn node(samples: &mut Families, node: &NodeStatus) {
     }
     if let Some(replication) = &node.replication {
         self::replication(samples, name, replication);
+    }
+}
+
+fn promotions(samples: &mut Families, status: &Status) {
+    samples.add(names::FAILOVER_AUTOMATIC, [], flag(status.failover.automatic));
+    // While nobody can be asked it may be paused.
+    if status.gauges.promotions.is_some() {
+        samples.add(names::FAILOVER_PAUSED, [], flag(status.failover.paused.is_some()));
+    }
+    for ((kind, by), changes) in status.gauges.promotions.iter().flatten() {
+        samples.add(names::PROMOTIONS_TOTAL, [kind, by], number(*changes));
+    }
+    let mut told = BTreeSet::new();
+    // The newest come first.
+    for past in status.promotions.iter().filter(|past| told.insert(past.kind.as_str())) {
+        let kind = past.kind.as_str();
+        if let Ok(at) = u64::try_from(past.at.timestamp()) {
+            samples.add(names::LAST_PROMOTION_TIMESTAMP_SECONDS, [kind], number(at));
+        }
+        samples.add(names::LAST_PROMOTION_WRITE_PAUSE_SECONDS, [kind], past.write_pause.as_secs_f64());
+        for (phase, took) in &past.phases {
+            samples.add(names::LAST_PROMOTION_PHASE_SECONDS, [kind, phase], took.0.as_secs_f64());
+        }
+    }
+}
+
+fn endpoint(samples: &mut Families, endpoint: &EndpointGauge) {
+    let name = endpoint.access.name();
+    samples.add(names::ENDPOINT_UP, [name], flag(endpoint.pooler.is_some()));
+    let Some(pooler) = &endpoint.pooler else { return };
+    samples.add(names::ENDPOINT_PAUSED, [name], flag(pooler.is_paused));
+    for (node, leads_there) in &pooler.leads_to {
+        samples.add(names::ENDPOINT_LEADS_TO, [name, node.as_str()], flag(*leads_there));
     }
 }
 

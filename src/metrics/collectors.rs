@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::groups::{Group, server, tables, timescaledb};
+use super::ground::Needs;
+use super::groups::{Group, server, statements, tables, timescaledb};
 
 /// One question to a server. It answers with one row of JSON: an object of lists of rows, by [`Group::key`].
 #[derive(Clone, Copy, Debug)]
@@ -13,6 +14,8 @@ pub struct Collector {
     pub interval: Duration,
     /// Among which others it is asked.
     pub lane: Lane,
+    /// What has to be there.
+    pub needs: Needs,
     /// The question.
     pub sql: &'static str,
     /// What the answer is.
@@ -65,11 +68,12 @@ const SHARE: u32 = 100;
 pub const SERVER: &str = "server";
 
 /// All of them, in the order in which they are asked.
-pub const ALL: [Collector; 9] = [
+pub const ALL: [Collector; 12] = [
     Collector {
         name: SERVER,
         interval: REACH,
         lane: Lane::Quick,
+        needs: Needs::Nothing,
         sql: include_str!("../../sql/observe/metrics/server.sql"),
         answer: Answer::Groups(&[server::STATIC, server::POSTMASTER, server::REPLICATION]),
     },
@@ -77,6 +81,7 @@ pub const ALL: [Collector; 9] = [
         name: "activity",
         interval: USUAL,
         lane: Lane::Quick,
+        needs: Needs::Nothing,
         sql: include_str!("../../sql/observe/metrics/activity.sql"),
         answer: Answer::Groups(&[server::STAT_ACTIVITY, server::LOCKS]),
     },
@@ -84,6 +89,7 @@ pub const ALL: [Collector; 9] = [
         name: "databases",
         interval: USUAL,
         lane: Lane::Quick,
+        needs: Needs::Nothing,
         sql: include_str!("../../sql/observe/metrics/databases.sql"),
         answer: Answer::Groups(&[server::STAT_DATABASE, server::STAT_DATABASE_CONFLICTS, server::DATABASE_WRAPAROUND]),
     },
@@ -91,6 +97,7 @@ pub const ALL: [Collector; 9] = [
         name: "replication",
         interval: USUAL,
         lane: Lane::Quick,
+        needs: Needs::Nothing,
         sql: include_str!("../../sql/observe/metrics/replication.sql"),
         answer: Answer::Groups(&[
             server::REPLICATION_SLOTS,
@@ -103,6 +110,7 @@ pub const ALL: [Collector; 9] = [
         name: "writing",
         interval: USUAL,
         lane: Lane::Quick,
+        needs: Needs::Nothing,
         sql: include_str!("../../sql/observe/metrics/writing.sql"),
         answer: Answer::Groups(&[server::STAT_BGWRITER, server::STAT_CHECKPOINTER, server::STAT_ARCHIVER, server::WAL]),
     },
@@ -110,6 +118,7 @@ pub const ALL: [Collector; 9] = [
         name: "settings",
         interval: RARE,
         lane: Lane::Quick,
+        needs: Needs::Nothing,
         sql: include_str!("../../sql/observe/metrics/settings.sql"),
         answer: Answer::Settings,
     },
@@ -117,6 +126,7 @@ pub const ALL: [Collector; 9] = [
         name: "timescaledb",
         interval: USUAL,
         lane: Lane::Slow,
+        needs: Needs::Catalog,
         sql: include_str!("../../sql/observe/metrics/timescaledb.sql"),
         answer: Answer::Groups(&[timescaledb::HYPERTABLE, timescaledb::JOB, timescaledb::BACKGROUND_WORKERS]),
     },
@@ -124,6 +134,7 @@ pub const ALL: [Collector; 9] = [
         name: "tables",
         interval: USUAL,
         lane: Lane::Slow,
+        needs: Needs::Catalog,
         sql: concat!(
             include_str!("../../sql/observe/metrics/parts.sql"),
             include_str!("../../sql/observe/metrics/tables.sql")
@@ -134,11 +145,36 @@ pub const ALL: [Collector; 9] = [
         name: "sizes",
         interval: RARE,
         lane: Lane::Slow,
+        needs: Needs::Catalog,
         sql: concat!(
             include_str!("../../sql/observe/metrics/parts.sql"),
             include_str!("../../sql/observe/metrics/sizes.sql")
         ),
         answer: Answer::Groups(&[server::DATABASE, tables::TABLE_SIZES, timescaledb::HYPERTABLE_SIZES]),
+    },
+    Collector {
+        name: "aggregates",
+        interval: USUAL,
+        lane: Lane::Slow,
+        needs: Needs::Timescaledb,
+        sql: include_str!("../../sql/observe/metrics/aggregates.sql"),
+        answer: Answer::Groups(&[timescaledb::AGGREGATE]),
+    },
+    Collector {
+        name: "statements",
+        interval: USUAL,
+        lane: Lane::Slow,
+        needs: Needs::Statements,
+        sql: include_str!("../../sql/observe/metrics/statements.sql"),
+        answer: Answer::Groups(&[statements::STATEMENTS]),
+    },
+    Collector {
+        name: "statement_texts",
+        interval: RARE,
+        lane: Lane::Slow,
+        needs: Needs::StatementTexts,
+        sql: include_str!("../../sql/observe/metrics/statement_texts.sql"),
+        answer: Answer::Groups(&[statements::STATEMENT_TEXTS]),
     },
 ];
 
@@ -175,19 +211,12 @@ mod tests {
     fn questions_change_nothing_and_ask_for_no_text_of_statements() {
         for collector in ALL {
             let sql = collector.sql.to_lowercase();
-            for word in [
-                "insert ",
-                "update ",
-                "delete ",
-                "create ",
-                "drop ",
-                "alter ",
-                "query",
-                "pg_stat_statements",
-                "conninfo",
-            ] {
+            for word in ["insert ", "update ", "delete ", "create ", "drop ", "alter ", "conninfo"] {
                 assert!(!sql.contains(word), "{} contains {word}", collector.name);
             }
+            // Nobody's text but where it was asked for; `queryid` is a number.
+            let tells_text = sql.replace("queryid", "").contains("query") || sql.contains("pg_stat_statements(true)");
+            assert_eq!(tells_text, collector.needs == Needs::StatementTexts, "{}", collector.name);
         }
     }
 }

@@ -5,6 +5,7 @@
 //! is added to each.
 
 pub mod server;
+pub mod statements;
 pub mod tables;
 pub mod timescaledb;
 

@@ -65,6 +65,31 @@ metrics! {
     HOLDS: Gauge "hypertide_holds" ["reason"]
         "Wanted steps that are not taken now, by reason; a reason that holds nothing is absent.";
 
+    WRITABLE_NODES: Gauge "hypertide_writable_nodes" []
+        "Nodes that are seen to take the writes of a primary: 1 when all is well.";
+    FAILOVER_AUTOMATIC: Gauge "hypertide_failover_automatic" []
+        "1 when the agent may replace a primary by itself.";
+    FAILOVER_PAUSED: Gauge "hypertide_failover_paused" []
+        "1 while failover is paused for maintenance.";
+    PROMOTIONS_TOTAL: Counter "hypertide_promotions_total" ["kind", "by"]
+        "Changes of the primary on record: switchover or failover, by operator or agent.";
+    LAST_PROMOTION_TIMESTAMP_SECONDS: Gauge "hypertide_last_promotion_timestamp_seconds" ["kind"]
+        "When the last change of this kind was complete; absent when none is among the last ten changes.";
+    LAST_PROMOTION_WRITE_PAUSE_SECONDS: Gauge "hypertide_last_promotion_write_pause_seconds" ["kind"]
+        "For how long no node took writes then.";
+    LAST_PROMOTION_PHASE_SECONDS: Gauge "hypertide_last_promotion_phase_seconds" ["kind", "phase"]
+        "How long each of its phases took.";
+    ENDPOINT_UP: Gauge "hypertide_endpoint_up" ["endpoint"]
+        "1 while the endpoint's PgBouncer answers.";
+    ENDPOINT_PAUSED: Gauge "hypertide_endpoint_paused" ["endpoint"]
+        "1 while it holds its clients.";
+    ENDPOINT_LEADS_TO: Gauge "hypertide_endpoint_leads_to" ["endpoint", "node"]
+        "1 for each node to which it leads clients, 0 for the others.";
+    DISK_SIZE_BYTES: Gauge "hypertide_disk_size_bytes" ["node"]
+        "Size of the file system that holds the node's data.";
+    DISK_FREE_BYTES: Gauge "hypertide_disk_free_bytes" ["node"]
+        "What of it the server may still use.";
+
     REPLICATION_LAG_BYTES: Gauge "hypertide_replication_lag_bytes" ["node"]
         "Log of the primary that the replica has not applied.";
     REPLICATION_LAG_SECONDS: Gauge "hypertide_replication_lag_seconds" ["node"]
@@ -150,6 +175,21 @@ metrics! {
         "Passes that failed.";
     AGENT_PASS_DURATION_SECONDS: Histogram "hypertide_agent_pass_duration_seconds" []
         "How long passes took, the steps they executed included.";
+
+    PROCESS_CPU_SECONDS_TOTAL: Counter "process_cpu_seconds_total" []
+        "Seconds of processor time that the agent has used.";
+    PROCESS_START_TIME_SECONDS: Gauge "process_start_time_seconds" []
+        "When the agent started.";
+    PROCESS_RESIDENT_MEMORY_BYTES: Gauge "process_resident_memory_bytes" []
+        "Memory of the agent that is in RAM.";
+    PROCESS_VIRTUAL_MEMORY_BYTES: Gauge "process_virtual_memory_bytes" []
+        "Address space of the agent.";
+    PROCESS_OPEN_FDS: Gauge "process_open_fds" []
+        "Files and connections that the agent has open.";
+    PROCESS_MAX_FDS: Gauge "process_max_fds" []
+        "How many it may.";
+    PROCESS_THREADS: Gauge "process_threads" []
+        "Threads of the agent.";
 }
 
 #[cfg(test)]
@@ -163,7 +203,9 @@ mod tests {
         let names: BTreeSet<&str> = ALL.iter().map(|metric| metric.name).collect();
         assert_eq!(names.len(), ALL.len());
         for Metric { name, help, kind, .. } in ALL {
-            assert!((name.starts_with("hypertide_") || *name == PG_UP.name) && help.ends_with('.'), "{name}");
+            // What every exporter tells of its own process has names that all of them share.
+            let is_ours = name.starts_with("hypertide_") || name.starts_with("process_") || *name == PG_UP.name;
+            assert!(is_ours && help.ends_with('.'), "{name}");
             assert_eq!(*kind == Kind::Counter, name.ends_with("_total"), "{name}");
         }
     }

@@ -6,17 +6,21 @@ use chrono::DateTime;
 
 use super::*;
 use crate::model::backup_runs::DrillSeen;
+use crate::model::cluster::Role;
+use crate::model::endpoint::Access;
+use crate::model::promotion::Took;
 use crate::plan::simulate::{Cluster, Event};
 use crate::status::backups::{Figures, JobStatus};
+use crate::status::gauges::{EndpointGauge, PoolerGauge};
 use crate::status::latest::{FRESH_FOR, Latest, Look};
-use crate::status::tests::{healthy, status};
+use crate::status::tests::{healthy, past_promotion, status};
 use crate::status::{Status, Verification};
 
 fn told(cluster: &Cluster) -> String {
     told_of(status(cluster))
 }
 
-/// The same once the subscriber was compared.
+/// The same once the subscriber was compared, the primary changed, and with endpoints.
 fn compared(cluster: &Cluster) -> Status {
     let mut status = status(cluster);
     let replication = status.nodes[1].replication.as_mut().expect("a replica");
@@ -27,6 +31,18 @@ fn compared(cluster: &Cluster) -> Status {
         ..Verification::default()
     });
     status.backups.jobs.push(backed_up());
+    status.promotions = vec![past_promotion(3), past_promotion(2)];
+    status.promotions[0].phases = vec![("fence".into(), Took(Duration::from_millis(250)))];
+    status.gauges.endpoints = vec![
+        EndpointGauge {
+            access: Access::ReadWrite,
+            pooler: Some(PoolerGauge {
+                is_paused: true,
+                leads_to: status.nodes.iter().map(|node| (node.name.clone(), node.role == Role::Primary)).collect(),
+            }),
+        },
+        EndpointGauge { access: Access::ReadOnly, pooler: None },
+    ];
     status
 }
 
@@ -100,7 +116,8 @@ fn every_metric_has_its_head_once_when_all_is_known_and_something_held() {
     Event::Pause(2).happen(&mut cluster);
     let text = counted_of(compared(&cluster));
     // What collectors bring is told of in `collecting`.
-    let collected = |metric: &&names::Metric| metric.name == "pg_up" || metric.name.starts_with("hypertide_collector_");
+    let beginnings = ["pg_up", "hypertide_collector_", "hypertide_disk_", "process_"];
+    let collected = |metric: &&names::Metric| beginnings.iter().any(|begin| metric.name.starts_with(begin));
     for metric in names::ALL.iter().filter(|metric| !collected(metric)) {
         let head = format!("# TYPE {} {}\n", metric.name, metric.kind.word());
         assert_eq!(text.matches(&head).count(), 1, "{}", metric.name);
@@ -118,6 +135,29 @@ fn a_comparison_is_told_once_there_was_one() {
 }
 
 #[test]
+fn changes_of_the_primary_and_endpoints_are_told() {
+    let cluster = healthy();
+    let text = told_of(compared(&cluster));
+    let samples = samples(&text);
+    for wanted in [
+        "hypertide_writable_nodes 1",
+        "hypertide_failover_paused 0",
+        "hypertide_promotions_total{by=\"agent\",kind=\"failover\"} 0",
+        "hypertide_last_promotion_timestamp_seconds{kind=\"switchover\"} 1795252696",
+        "hypertide_last_promotion_write_pause_seconds{kind=\"switchover\"} 0.048",
+        "hypertide_last_promotion_phase_seconds{kind=\"switchover\",phase=\"fence\"} 0.25",
+        "hypertide_endpoint_up{endpoint=\"endpoint-rw\"} 1",
+        "hypertide_endpoint_up{endpoint=\"endpoint-ro\"} 0",
+        "hypertide_endpoint_paused{endpoint=\"endpoint-rw\"} 1",
+        "hypertide_endpoint_leads_to{endpoint=\"endpoint-rw\",node=\"primary-1\"} 1",
+        "hypertide_endpoint_leads_to{endpoint=\"endpoint-rw\",node=\"replica-1\"} 0",
+    ] {
+        assert!(samples.contains(&wanted), "{wanted}: {text}");
+    }
+    assert!(!text.contains("{endpoint=\"endpoint-ro\",node"), "nobody knows where it leads: {text}");
+}
+
+#[test]
 fn what_is_not_known_is_absent() {
     let mut cluster = healthy();
     Event::Kill(0).happen(&mut cluster);
@@ -127,7 +167,15 @@ fn what_is_not_known_is_absent() {
     assert!(samples.contains(&"hypertide_node_role{node=\"primary-1\",role=\"unknown\"} 1"), "{text}");
     // The subscriber tells its errors itself; the rest takes a primary.
     assert!(samples.contains(&"hypertide_apply_errors_total{node=\"replica-1\"} 0"), "{text}");
-    for unknown in ["_epoch", "_lag_", "_chunks_", "_slot_", "_apply_errors_total{node=\"replica-2\"}"] {
+    for unknown in [
+        "_epoch",
+        "_promotions_",
+        "_failover_paused",
+        "_lag_",
+        "_chunks_",
+        "_slot_",
+        "_apply_errors_total{node=\"replica-2\"}",
+    ] {
         assert!(!samples.iter().any(|sample| sample.contains(unknown)), "{unknown}: {text}");
     }
 }

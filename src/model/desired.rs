@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::backup::BackupJob;
 use super::cluster::{Mode, Seat};
+use super::collecting::Collecting;
 use super::endpoint::{Access, Pooling};
 use super::job::DataJob;
 use super::names::{ClusterName, Ident, NodeName};
@@ -48,6 +49,8 @@ pub struct Desired {
     pub endpoint: Endpoint,
     /// Where on the host the agent answers over HTTP; `None` when it does not.
     pub metrics: Option<SocketAddr>,
+    /// What its collectors ask servers for.
+    pub collecting: Collecting,
     /// Backup jobs, in the order of the file; names unique.
     pub backups: Vec<BackupJob>,
     /// Data jobs, in the order of the file; names unique.

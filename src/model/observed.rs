@@ -15,7 +15,7 @@ use super::lsn::Lsn;
 use super::names::{Ident, NodeName, TableName};
 use super::outside::OutsideSeen;
 use super::pack::Applied;
-use super::promotion::{FailoverPause, PastPromotion};
+use super::promotion::{FailoverPause, PastPromotion, PromotionCount};
 use super::seen::Seen;
 
 /// One look at everything.
@@ -276,6 +276,8 @@ pub struct DatabaseSeen {
     pub backups: BackupsSeen,
     /// The last changes of the primary, the newest first.
     pub promotions: Vec<PastPromotion>,
+    /// How many there were of each kind; a kind of which there was none is absent.
+    pub promotion_counts: Vec<PromotionCount>,
     /// Failover is paused, by the time of the server.
     pub failover_paused: Option<FailoverPause>,
 }

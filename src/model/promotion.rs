@@ -74,6 +74,18 @@ pub struct PastPromotion {
     pub lost_transactions: Option<u64>,
 }
 
+/// How often the primary was changed for one cause, as far back as the record goes.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct PromotionCount {
+    /// `switchover` or `failover`.
+    pub kind: String,
+    /// `operator` or `agent`.
+    #[serde(rename = "by_whom")]
+    pub by: String,
+    /// How often.
+    pub changes: u64,
+}
+
 /// Failover is paused for maintenance (`hypertide.failover_pause`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailoverPause {

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::look::one_json;
+use super::look::{odd, one_json};
 use super::session::{PostgresError, Session, Target};
+use crate::metrics::ground::{self, Ground};
 
 /// How long a question waits for a table that somebody has locked.
 const LOCK_PATIENCE: Duration = Duration::from_secs(1);
@@ -23,10 +24,23 @@ pub async fn connect(target: &Target, patience: Duration) -> Result<Session, Pos
     Ok(session)
 }
 
-/// Asks a question that is answered by one row of JSON.
+/// Asks a question that is answered by one row of JSON. `top` is how many rows are wanted, where the question takes that.
 ///
 /// # Errors
 /// The server says no, or gives up.
-pub async fn ask(session: &Session, collector: &str, sql: &str) -> Result<String, PostgresError> {
-    one_json(session, &format!("collect {collector}"), sql, &[]).await
+pub async fn ask(session: &Session, collector: &str, sql: &str, top: Option<i64>) -> Result<String, PostgresError> {
+    let doing = format!("collect {collector}");
+    match &top {
+        Some(top) => one_json(session, &doing, sql, &[top]).await,
+        None => one_json(session, &doing, sql, &[]).await,
+    }
+}
+
+/// Asks what there is to be asked.
+///
+/// # Errors
+/// The server says no, or gives up.
+pub async fn ground(session: &Session) -> Result<Ground, PostgresError> {
+    let json = one_json(session, "see what there is to collect", ground::QUESTION, &[]).await?;
+    serde_json::from_str(&json).map_err(|error| odd(session, &error))
 }

@@ -17,7 +17,7 @@ use crate::model::observed::{
     WalStatus,
 };
 use crate::model::pack::{AppliedMigration, MigrationId};
-use crate::model::promotion::{FailoverPause, PastPromotion};
+use crate::model::promotion::{FailoverPause, PastPromotion, PromotionCount};
 use crate::model::seen::Seen;
 use backups::BackupsRow;
 use verified::VerifiedRow;
@@ -94,6 +94,7 @@ pub struct DatabaseRow {
     verified: BTreeMap<String, VerifiedRow>,
     backups: BackupsRow,
     promotions: Vec<PastPromotion>,
+    promotion_counts: Vec<PromotionCount>,
     failover_paused: Option<FailoverPause>,
     /// Object ids of the hypertables.
     pub roots: Vec<u32>,
@@ -318,6 +319,7 @@ impl DatabaseRow {
             verified: verified::into_model(self.verified)?,
             backups: self.backups.into_model(),
             promotions: self.promotions,
+            promotion_counts: self.promotion_counts,
             failover_paused: self.failover_paused,
             has_marks: self.has_marks,
             outside: Seen::Absent,

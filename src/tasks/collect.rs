@@ -3,7 +3,9 @@
 //! In: the nodes of the last look. Out: a [`Collected`]; a scrape reads it there and asks nobody. A server that hangs keeps only its
 //! own collectors waiting.
 
+mod disk;
 mod lane;
+mod own;
 
 use std::convert::Infallible;
 
@@ -46,7 +48,8 @@ fn nodes(latest: &Latest) -> Vec<(NodeName, u16)> {
 /// Every lane of every node, side by side.
 async fn collect(site: &Site, nodes: &[(NodeName, u16)], publish: &watch::Sender<Collected>) -> Infallible {
     let lanes = nodes.iter().flat_map(|(node, port)| Lane::ALL.map(|lane| lane::run(site, node, *port, lane, publish)));
-    join_all(lanes).await;
-    // No lane ends; without a node there is none.
-    std::future::pending().await
+    let disks = nodes.iter().map(|(node, _)| disk::run(site, node, publish));
+    // None of them ends.
+    let (never, ..) = tokio::join!(own::run(publish), join_all(lanes), join_all(disks));
+    match never {}
 }

@@ -14,7 +14,7 @@ use crate::prometheus::Prometheus;
 use crate::world::{World, docker};
 
 /// What a cluster that is well does not tell, and why.
-const NOT_TOLD: [(&str, &str); 9] = [
+const NOT_TOLD: [(&str, &str); 15] = [
     ("hypertide_holds", "nothing is held"),
     ("pg_stat_database_stats_reset", "nobody reset the statistics"),
     ("pg_stat_archiver_last_archive_age", "hypertide archives the log without archive_command"),
@@ -24,6 +24,12 @@ const NOT_TOLD: [(&str, &str); 9] = [
     // Whether these are there depends on what the job just does.
     ("timescaledb_job_next_start_timestamp_seconds", "a job that runs is not to start"),
     ("hypertide_backup_last_drill_differences", "the drill of a backup that was cut off has none"),
+    ("hypertide_last_promotion_timestamp_seconds", "the primary was never changed"),
+    ("hypertide_last_promotion_write_pause_seconds", "the primary was never changed"),
+    ("hypertide_last_promotion_phase_seconds", "the primary was never changed"),
+    ("timescaledb_continuous_aggregate_lag_seconds", "the Apache edition has no continuous aggregates"),
+    ("timescaledb_continuous_aggregate_invalidations", "the Apache edition has no continuous aggregates"),
+    ("pg_stat_statements_query_id", "nobody asked for the text of statements"),
     ("pg_settings_*", "stands for every setting"),
 ];
 
@@ -85,11 +91,13 @@ async fn all_that_is_documented_is_told_and_nothing_of_who_does_not_answer() {
     // Who is frozen here stays so.
     world.configure(&format!(
         "nodes:\n  primary: {{port: {}}}\n  replicas:\n    - {{name: replica-1, port: {}}}\n    - {{name: standby-1, port: {}, \
-         replication: physical}}\nfailover: {{automatic: false}}\nbackups:\n  - {{name: often, schedule: '*/20 * * * * *', store: \
+         replication: physical}}\nfailover: {{automatic: false}}\nendpoint: {{read_write: {}, read_only: {}}}\nbackups:\n  - {{name: often, schedule: '*/20 * * * * *', store: \
          'file://{store}', drill: always, keep: {{last: 1}}}}\n  - {{name: log, kind: wal, store: 'file://{store}'}}\n",
         world.ports[0],
         world.ports[1],
         world.ports[2],
+        world.ports[4],
+        world.ports[5],
         store = store.display()
     ));
     world.ok(&["up"]);
@@ -102,6 +110,7 @@ async fn all_that_is_documented_is_told_and_nothing_of_who_does_not_answer() {
     );
     world.sql("primary", "vacuum analyze public.many");
     what_is_documented_is_told(&world);
+    texts_of_statements_have_no_constants(&world);
     chunks_add_no_series(&world);
     every_panel_has_something_to_show(&world, &prometheus);
     a_server_that_hangs_delays_nobody(&world).await;
@@ -128,6 +137,9 @@ fn what_is_documented_is_told(world: &World) {
     let settings = names(&text).iter().filter(|name| name.starts_with(settings::PREFIX)).count();
     assert!(settings > 200, "{settings} settings");
     for sample in [
+        "hypertide_endpoint_leads_to{endpoint=\"endpoint-rw\",node=\"primary-1\"} 1",
+        "hypertide_endpoint_leads_to{endpoint=\"endpoint-rw\",node=\"standby-1\"} 0",
+        "hypertide_writable_nodes 1",
         "pg_up{node=\"primary-1\"} 1",
         "pg_up{node=\"replica-1\"} 1",
         "pg_up{node=\"standby-1\"} 1",
@@ -145,6 +157,18 @@ fn what_is_documented_is_told(world: &World) {
     // What another connection asks is no secret of ours to tell.
     for word in ["select ", "vacuum ", "password"] {
         assert!(!series(&text).iter().any(|series| series.contains(&format!("\"{word}"))), "{word}");
+    }
+}
+
+/// Told only where somebody asks for them, so the question is asked here.
+fn texts_of_statements_have_no_constants(world: &World) {
+    world.sql("primary", "select count(*) from public.many where note = 'nobody''s business'");
+    world.sql("primary", "create role clerk password 'hidden'; drop role clerk");
+    let question = include_str!("../../sql/observe/metrics/statement_texts.sql").replace("$1", "10000");
+    let texts = world.sql("primary", &question);
+    assert!(texts.contains("from public.many where note = $1"), "{texts}");
+    for secret in ["nobody's business", "hidden", "create role"] {
+        assert!(!texts.contains(secret), "{secret}: {texts}");
     }
 }
 
@@ -167,7 +191,7 @@ fn chunks_add_no_series(world: &World) {
     });
     // What comes and goes by itself.
     let is_passing = |series: &&String| {
-        ["hypertide_holds", "_last_auto", "pg_stat_replication_", "pg_replication_slot", "_rpo_"]
+        ["hypertide_holds", "_last_auto", "pg_stat_statements_", "pg_stat_replication_", "pg_replication_slot", "_rpo_"]
             .iter()
             .any(|passing| series.contains(passing))
     };

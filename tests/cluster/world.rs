@@ -54,7 +54,7 @@ impl World {
         let mut random = [0; 4];
         getrandom::fill(&mut random).unwrap();
         let cluster = format!("t{:08x}", u32::from_ne_bytes(random));
-        let mut ports = free_ports(5);
+        let mut ports = free_ports(7);
         let agent_port = ports.pop().unwrap();
         let world = Self { dir: tempfile::tempdir().unwrap(), cluster, ports, agent_port };
         world.configure(more);

@@ -23,6 +23,11 @@ groups! {
         Gauge "last_success_timestamp_seconds" "When a run of it last succeeded; absent when none did.";
         Gauge "next_start_timestamp_seconds" "When it is to run next; absent when it is not.";
     }
+    /// Continuous aggregates.
+    AGGREGATE "timescaledb_continuous_aggregate" ["node", "schemaname", "relname"] {
+        Gauge "lag_seconds" "From the end of what is materialised to now; absent when it was never refreshed, or when its time is no time.";
+        Gauge "invalidations" "Ranges of its hypertable that were changed and that no refresh has seen.";
+    }
     /// Background workers.
     BACKGROUND_WORKERS "timescaledb_background_workers" ["node"] {
         Gauge "used" "Schedulers and jobs of TimescaleDB that run now.";

@@ -10,6 +10,7 @@ use super::events::{Event, Foreign};
 use super::world::{World, ident, image, node_name};
 use super::{Action, Cluster};
 use crate::model::cluster::{Edition, Mode, Seat};
+use crate::model::collecting::Collecting;
 use crate::model::desired::{
     Desired, DesiredNode, Endpoint, Failover, ImageChoice, Prefer, PublicationChoice, Setting, Synchronous,
 };
@@ -113,6 +114,7 @@ pub fn cluster(modes: &[Mode], packs: Vec<Pack>) -> Cluster {
         failover: Failover { automatic: true, prefer: Prefer::Auto, max_loss_bytes: 0 },
         endpoint: Endpoint::Direct,
         metrics: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), AGENT_PORT)),
+        collecting: Collecting::default(),
         backups: Vec::new(),
         jobs: Vec::new(),
         not_acted_on: Vec::new(),

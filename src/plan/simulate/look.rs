@@ -195,6 +195,7 @@ impl Look<'_> {
             edition: Some(self.world.edition),
             backups: BackupsSeen::default(),
             promotions: Vec::new(),
+            promotion_counts: Vec::new(),
             failover_paused: None,
             catalog: Some(CATALOG_VERSION),
             seat: Some(row.clone()),

@@ -12,8 +12,10 @@ use crate::metrics::Collected;
 use crate::metrics::collected::Gathered;
 use crate::metrics::collectors::{self, Collector, Lane};
 use crate::metrics::families::Sample;
+use crate::metrics::ground::Needs;
 use crate::metrics::rows::{self, AnswerError};
 use crate::metrics::steady::Steady;
+use crate::model::collecting::Statements;
 use crate::model::names::NodeName;
 use crate::postgres::metrics;
 use crate::postgres::session::{PostgresError, Session};
@@ -62,22 +64,26 @@ pub(super) async fn run(
         let took = began.elapsed();
         due.at = began + collector.pause(Duration::ZERO);
         let word = match asked {
-            Ok(mut samples) => {
+            Ok(None) => {
+                publish.send_modify(|collected| collected.spared(node, collector.name));
+                String::new()
+            }
+            Ok(Some(mut samples)) => {
                 due.at = began + collector.pause(took);
                 if collector.is_summed() {
                     due.sums.keep(&mut samples);
                 }
                 let (at, holds_for, samples) = (SystemTime::now(), collector.holds_for(took), Arc::new(samples));
                 let answer = Gathered { began, at, took, holds_for, samples };
-                publish.send_modify(|collected| collected.gathered(node, collector, answer));
+                publish.send_modify(|collected| collected.gathered(node, collector.name, answer));
                 String::new()
             }
             Err(error) => {
-                publish.send_modify(|collected| collected.missed(node, collector));
+                publish.send_modify(|collected| collected.missed(node, collector.name));
                 // Somebody who does not answer is not asked again for each of the others.
                 if session.is_none() {
                     for other in dues.iter_mut().filter(|other| other.at <= Instant::now()) {
-                        publish.send_modify(|collected| collected.missed(node, other.collector));
+                        publish.send_modify(|collected| collected.missed(node, other.collector.name));
                         other.at = began + other.collector.pause(Duration::ZERO);
                     }
                 }
@@ -103,21 +109,21 @@ fn tell(node: &NodeName, collector: &Collector, word: &str, is_there: bool) {
     }
 }
 
-/// Asks once. A session that is of no use any more is let go.
+/// Asks once; `None` where there is nothing to ask for. A session that is of no use any more is let go.
 async fn ask(
     site: &Site,
     node: &NodeName,
     port: u16,
     collector: &'static Collector,
     session: &mut Option<Session>,
-) -> Result<Vec<Sample>, CollectError> {
+) -> Result<Option<Vec<Sample>>, CollectError> {
     let patience = collector.lane.patience();
     let asking = async {
         let open = match session.take().filter(|session| !session.is_closed()) {
             Some(session) => session,
             None => metrics::connect(&site.target(node, port, &site.desired.database)?, patience).await?,
         };
-        let answered = metrics::ask(&open, collector.name, collector.sql).await;
+        let answered = answer(&open, collector, site.desired.collecting.statements).await;
         // One that said no is still there.
         if answered.is_ok() || !open.is_closed() {
             *session = Some(open);
@@ -128,5 +134,13 @@ async fn ask(
         Err(CollectError::Silent { node: node.to_string(), collector: collector.name, patience })
     })?;
     let unreadable = |source| CollectError::Answer { node: node.to_string(), collector: collector.name, source };
-    rows::read(collector, node.as_str(), &json).map_err(unreadable)
+    json.map(|json| rows::read(collector, node.as_str(), &json)).transpose().map_err(unreadable)
+}
+
+async fn answer(session: &Session, collector: &Collector, wanted: Statements) -> Result<Option<String>, PostgresError> {
+    if collector.needs != Needs::Nothing && !collector.needs.are_met(metrics::ground(session).await?, wanted) {
+        return Ok(None);
+    }
+    let top = collector.needs.takes_top().then(|| i64::from(wanted.top));
+    metrics::ask(session, collector.name, collector.sql, top).await.map(Some)
 }
