@@ -304,6 +304,8 @@ impl<'a> Executor<'a> {
             Step::MakeChunksAhead { node, chunks } => self.make_chunks_ahead(node, chunks).await,
             Step::GuardTables { node, tables } => self.guard_tables(node, tables).await,
             Step::UnguardTables { node, tables } => self.unguard_tables(node, tables).await,
+            Step::SetStandbys { node, setting, value, .. } => self.set_standbys(node, *setting, value).await,
+            Step::SetApplyFlush { node, flushes } => self.set_apply_flush(node, *flushes).await,
             Step::Resubscribe { node, to } => self.resubscribe(node, to).await,
             Step::Subscribe { node, to } => self.subscribe(node, to).await,
             Step::RefreshSubscription { node } => self.refresh_subscription(node).await,
@@ -371,6 +373,8 @@ fn is_overtaken(step: &Step, cause: &Cause) -> bool {
     let Cause::Postgres(error) = cause else { return false };
     match step {
         Step::RefreshSubscription { .. } | Step::Resubscribe { .. } => error.code() == Some(&SqlState::UNDEFINED_TABLE),
+        // A slot that went away in this moment.
+        Step::SetStandbys { .. } => error.code() == Some(&SqlState::INVALID_PARAMETER_VALUE),
         // Whoever holds a table for longer than writers can wait is in no hurry.
         Step::UnguardTables { .. } => error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE),
         Step::PublishTables { .. } => {

@@ -38,6 +38,9 @@ const DOCKER_PROXY: &str = "docker-proxy";
 const PROXY_PAUSE: Duration = Duration::from_millis(100);
 const PROXY_LOOKS: usize = 20;
 
+/// A server that takes longer may have been frozen; the engine knows.
+const SLOW: Duration = Duration::from_millis(500);
+
 /// Docker itself could not be looked at, so nothing else could.
 #[derive(Debug, thiserror::Error)]
 pub enum ObserveError {
@@ -216,6 +219,28 @@ async fn server(
     if !runs {
         return (Seen::Absent, Seen::Absent);
     }
+    // A server that is frozen in this moment gives no answer, and whoever waits for one of the others must not wait for that.
+    tokio::select! {
+        asked = ask(site, node, schemas) => asked,
+        () = stops_running(site, node) => {
+            site.forget_session(&node.name);
+            (Seen::unknown("its container stopped running while it was asked"), Seen::Present(Probe::TimesOut))
+        }
+    }
+}
+
+/// Ends when a container that ran is frozen or has ended; never while that cannot be seen.
+async fn stops_running(site: &Site, node: &DesiredNode) {
+    let container = site.desired.cluster.container(&node.name);
+    loop {
+        tokio::time::sleep(SLOW).await;
+        if matches!(site.engine.is_listed_as_running(&container).await, Ok(false)) {
+            return;
+        }
+    }
+}
+
+async fn ask(site: &Site, node: &DesiredNode, schemas: &[String]) -> (Seen<ServerSeen>, Seen<Probe>) {
     let interest = Interest {
         database: site.desired.database.clone(),
         publication: site.desired.publication.name.clone(),

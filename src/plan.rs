@@ -33,6 +33,7 @@ pub mod sequences;
 pub(crate) mod simulate;
 pub mod step;
 pub mod succession;
+pub mod synchronous;
 pub mod topology;
 pub mod verify;
 
@@ -63,7 +64,7 @@ pub struct Wanted<'a> {
 ///
 /// # Guarantees
 /// - Empty when everything wanted is there.
-/// - When anything is refused as unsafe, no step at all is planned.
+/// - When anything is refused as unsafe, no step at all is planned but those that set free who waits in vain.
 /// - Executing any prefix of the steps and planning again still converges (property-tested in `simulate`).
 pub fn plan(wanted: &Wanted<'_>, observed: &Observed) -> Plan {
     let mut plan = Plan::default();
@@ -77,6 +78,9 @@ pub fn plan(wanted: &Wanted<'_>, observed: &Observed) -> Plan {
     };
 
     plan.left_stopped = topology::failover_pause(&primary, observed).map(|_| primary.clone());
+    let waits = synchronous::plan(wanted.desired, &nodes, &primary, observed);
+    // First and whatever else is the matter: nobody waits for ever.
+    plan.then(waits.relief);
     if let Some(pending) = succession::pending(wanted, &nodes, &primary, observed) {
         // Until it is settled who writes, nothing else is done.
         match pending {
@@ -85,6 +89,7 @@ pub fn plan(wanted: &Wanted<'_>, observed: &Observed) -> Plan {
         }
         return plan;
     }
+    plan.holds.extend(waits.holds);
     let mut host = host_steps(wanted, observed, &mut plan.holds);
     if observed.secrets.is_unknown() {
         // Without passwords no node can be made or asked.
@@ -113,6 +118,7 @@ pub fn plan(wanted: &Wanted<'_>, observed: &Observed) -> Plan {
 
         let Lanes { first, side_by_side, subscriber_migrations, primary_migrations } = lanes.steps;
         plan.then(agent.remove);
+        plan.then(waits.steps);
         plan.then(host);
         plan.then(first);
         plan.then_side_by_side(side_by_side.into_iter().chain([agent.create]).chain(endpoints).collect());
@@ -127,7 +133,7 @@ pub fn plan(wanted: &Wanted<'_>, observed: &Observed) -> Plan {
         plan.then(outside);
     }
     if plan.refusals().next().is_some() {
-        plan.stages.clear();
+        plan.stages = plan.relief().stages;
     }
     plan
 }

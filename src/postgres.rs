@@ -24,6 +24,7 @@ pub mod password;
 pub mod pooler;
 pub mod rows;
 pub mod sequences;
+pub mod server_setting;
 pub mod session;
 pub mod setup;
 pub mod stillness;

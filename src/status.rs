@@ -15,6 +15,7 @@ use serde::Serialize;
 use crate::model::cluster::{Health, Mode, Role};
 use crate::model::desired::{self, Desired, DesiredNode};
 use crate::model::endpoint::Access;
+use crate::model::health::SynchronousState;
 use crate::model::names::{NodeName, TableName};
 use crate::model::observed::{
     ContainerSeen, DatabaseSeen, NodeSeen, Observed, RunState, ServerSeen, SlotSeen, WalStatus,
@@ -26,6 +27,7 @@ use crate::plan::chunks::{self, Completeness};
 use crate::plan::hold::{Hold, Reason};
 use crate::plan::readiness::{self, Ineligible};
 use crate::plan::step::Plan;
+use crate::plan::synchronous::sender_name;
 use crate::plan::topology;
 use backups::Backups;
 use failover::FailoverStatus;
@@ -131,6 +133,8 @@ pub struct ReplicationStatus {
     pub apply_errors: Option<u64>,
     /// Failed attempts to copy a table, the same way.
     pub sync_errors: Option<u64>,
+    /// How commits wait for it, in the words of `pg_stat_replication.sync_state`; `None` when it is not connected.
+    pub synchronous: Option<SynchronousState>,
     /// Its slot on the primary; `None` when there is none or it is not known.
     pub slot: Option<SlotStatus>,
     /// How it compared with the primary; `None` on a standby, which is equal by construction, or when not known.
@@ -306,12 +310,7 @@ fn replication_status(
 ) -> ReplicationStatus {
     let ours = seen.server.present();
     let slot_name = node.name.slot();
-    // A standby streams under its own name, a subscription under its slot's.
-    let sender_name = match mode {
-        Mode::Physical => node.name.as_str(),
-        Mode::Logical => slot_name.as_str(),
-    };
-    let sender = primary.and_then(|primary| primary.senders.get(sender_name));
+    let sender = primary.and_then(|primary| primary.senders.get(&sender_name(&node.name, mode)));
     let slot = primary.and_then(|primary| primary.slots.get(&slot_name));
     let applied = match mode {
         Mode::Physical => ours.map(|server| server.lsn),
@@ -345,6 +344,7 @@ fn replication_status(
         chunks,
         apply_errors: subscription.map(|subscription| subscription.apply_errors),
         sync_errors: subscription.map(|subscription| subscription.sync_errors),
+        synchronous: sender.and_then(|sender| sender.synchronous),
         slot: slot.map(SlotStatus::of),
         verification,
     }

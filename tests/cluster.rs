@@ -89,5 +89,8 @@ mod switchover;
 #[path = "cluster/switchover_logical.rs"]
 mod switchover_logical;
 
+#[path = "cluster/synchronous.rs"]
+mod synchronous;
+
 #[path = "cluster/torture.rs"]
 mod torture;

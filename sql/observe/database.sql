@@ -138,6 +138,7 @@ select json_build_object(
   'subscription', (
     select json_build_object(
       'enabled', s.subenabled,
+      'flushes', s.subsynccommit <> 'off',
       'publications', s.subpublications,
       -- A worker that fails at its first change is begun again and again and lives for milliseconds. After a failure it counts
       -- when it has done all that it was sent, or has lasted.

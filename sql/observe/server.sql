@@ -26,9 +26,16 @@ select json_build_object(
     from pg_replication_slots where not temporary),
   'senders', (
     select coalesce(json_object_agg(application_name, json_build_object(
-      'replayed', replay_lsn)), '{}')
+      'replayed', replay_lsn,
+      'flushed', flush_lsn,
+      'is_streaming', coalesce(state = 'streaming', false),
+      'silent_millis', greatest(0, extract(epoch from clock_timestamp() - reply_time) * 1000)::bigint,
+      'sync_state', sync_state)), '{}')
     from pg_stat_replication),
+  'synchronous_names', current_setting('synchronous_standby_names'),
+  'synchronized_slots', coalesce(current_setting('synchronized_standby_slots', true), ''),
   'is_receiving', exists (select from pg_stat_wal_receiver where status = 'streaming'),
+  'received', case when pg_is_in_recovery() then pg_last_wal_receive_lsn() end,
   'heard_millis', (
     select greatest(0, extract(epoch from clock_timestamp() - last_msg_receipt_time) * 1000)::bigint from pg_stat_wal_receiver),
   'upstream', case when pg_is_in_recovery() then substring(current_setting('primary_conninfo') from 'host=''?([^ '']+)') end,

@@ -1,5 +1,7 @@
 //! `promote`: a replica takes the place of a primary that does not answer.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::args::{Cli, PromoteArgs};
@@ -45,8 +47,10 @@ pub async fn run(cli: &Cli, args: &PromoteArgs) -> Result<u8, Failure> {
         }
         return Ok(exit::DONE);
     }
+    // A verb looks once; what the old primary said before that is its agent's to know.
+    let nobody = BTreeMap::new();
     let promoted =
-        Box::pin(promotion::run(&context.site, &observed, &choice, accepted, &Occasion::asked_for())).await?;
+        Box::pin(promotion::run(&context.site, &observed, &choice, accepted, &Occasion::asked_for(), &nobody)).await?;
     if cli.json {
         render::json(&promoted);
     } else {

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::failure::Failure;
 use crate::model::cluster::{Health, Role};
+use crate::model::health::SynchronousState;
 use crate::plan::hold::Hold;
 use crate::plan::step::Plan;
 use crate::status::{Endpoint, NodeStatus, Status};
@@ -123,9 +124,11 @@ fn node_line(node: &NodeStatus) -> String {
     let verification = replication.and_then(|replication| replication.verification.as_ref());
     let compared = verification.and_then(|verification| verification.last_compare.as_ref());
     let compared = compared.map_or_else(String::new, |last| format!(", compared {last}"));
+    let state = replication.and_then(|it| it.synchronous).filter(|state| *state != SynchronousState::Async);
+    let synchronous = state.map_or_else(String::new, |state| format!(", {}", state.word()));
     let dash = || "-".to_owned();
     format!(
-        "{:<14} {:<11} {:<9} {:<18} {:<9} {:>10} {:>8}  {chunks}{compared}",
+        "{:<14} {:<11} {:<9} {:<18} {:<9} {:>10} {:>8}  {chunks}{synchronous}{compared}",
         node.name,
         node.role,
         node.state,

@@ -24,7 +24,7 @@ use super::presets::Demand;
 use super::problem::{Problem, Problems};
 use super::raw::Node;
 use super::read::{Entry, Fields};
-use crate::model::desired::{Desired, ImageChoice, PackRef, Synchronous};
+use crate::model::desired::{Desired, ImageChoice, PackRef};
 use crate::model::names::{ClusterName, Ident};
 
 const KEYS: [&str; 16] = [
@@ -75,11 +75,8 @@ pub fn desired(root: &Spanned<Node>, base_dir: &Path) -> Result<Desired, Vec<Pro
     ports.extend(metrics_port);
     refuse_twice(&ports, problems);
 
-    let waiting = [
-        ("failover", file.get("failover").is_some()),
-        ("replication.synchronous", replication.synchronous != Synchronous::Off),
-    ];
-    let waiting = waiting.into_iter().filter(|(_, is_given)| *is_given).map(|(key, _)| key.to_owned());
+    let waiting = file.get("failover").map(|_| "failover".to_owned());
+    let waiting = waiting.into_iter();
     let not_acted_on = waiting.chain(later).chain(priorities).collect();
     let desired = Desired {
         cluster: cluster(&file, problems),
@@ -94,6 +91,7 @@ pub fn desired(root: &Spanned<Node>, base_dir: &Path) -> Result<Desired, Vec<Pro
         verify: replication.verify,
         packs: packs(&file, base_dir, problems),
         synchronous: replication.synchronous,
+        when_lost: replication.when_lost,
         failover,
         endpoint,
         metrics,

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::model::cluster::{Mode, Seat};
 use crate::model::collecting::Statements;
-use crate::model::desired::{DesiredNode, Endpoint, Failover, ImageChoice, PackRef, Prefer, Synchronous};
+use crate::model::desired::{DesiredNode, Endpoint, Failover, ImageChoice, PackRef, Prefer, Synchronous, WhenLost};
 use crate::model::endpoint::Pooling;
 use crate::model::names::{Ident, TableName};
 use crate::model::outside::{Operation, Outside, Reclaim};
@@ -154,7 +154,7 @@ fn values_other_than_the_defaults_are_taken() {
             directory("/etc/h/sub/dir")
         ]
     );
-    assert_eq!(desired.not_acted_on, ["replication.synchronous"]);
+    assert_eq!(desired.not_acted_on, Vec::<String>::new());
 }
 
 #[test]
@@ -170,6 +170,21 @@ fn replicas_are_compared_every_hour_unless_the_file_says_otherwise() {
 }
 
 #[test]
+fn commits_that_wait_for_replicas_wait_for_lost_ones_too_unless_the_file_says_otherwise() {
+    let read = |text: &str| {
+        let desired = good(&format!("replication: {{synchronous: {text}}}"));
+        (desired.synchronous, desired.when_lost)
+    };
+    for (text, mode) in [("off", Synchronous::Off), ("on", Synchronous::On), ("quorum", Synchronous::Quorum)] {
+        assert_eq!(read(text), (mode, WhenLost::Wait), "{text}");
+        assert_eq!(read(&format!("{{mode: {text}}}")), (mode, WhenLost::Wait), "{text}");
+    }
+    assert_eq!(read("{mode: on, when_lost: continue}"), (Synchronous::On, WhenLost::Continue));
+    assert_eq!(read("{mode: quorum, when_lost: wait}"), (Synchronous::Quorum, WhenLost::Wait));
+    assert_eq!(good("").synchronous, Synchronous::Off);
+}
+
+#[test]
 fn what_may_be_done_when_the_primary_fails_is_taken_with_its_defaults() {
     let by_default = Failover { automatic: true, prefer: Prefer::Auto, max_loss_bytes: 0 };
     assert_eq!(good("").failover, by_default);
@@ -178,9 +193,7 @@ fn what_may_be_done_when_the_primary_fails_is_taken_with_its_defaults() {
         good("failover: {automatic: off, prefer: promote, max_loss_bytes: 1000}\nreplication: {synchronous: on}");
     assert_eq!(desired.failover, Failover { automatic: false, prefer: Prefer::Promote, max_loss_bytes: 1_000 });
     assert_eq!(desired.synchronous, Synchronous::On);
-    assert_eq!(desired.not_acted_on, ["failover", "replication.synchronous"]);
-    assert_eq!(good("replication: {synchronous: quorum}").synchronous, Synchronous::Quorum);
-    assert_eq!(good("replication: {synchronous: off}").synchronous, Synchronous::Off);
+    assert_eq!(desired.not_acted_on, ["failover"]);
     assert_eq!(good("endpoint: direct").endpoint, Endpoint::Direct);
     let ports = |pooling| Endpoint::Ports { read_write: 6000, read_only: 5433, pooling };
     assert_eq!(good("endpoint: {read_write: 6000}").endpoint, ports(Pooling::Transaction));

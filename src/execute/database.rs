@@ -14,11 +14,11 @@ use crate::plan::chunks::ahead::ChunkAhead;
 use crate::plan::outside::quoted;
 use crate::plan::provision::{ROLES, SUPERUSER};
 use crate::plan::scope;
-use crate::plan::step::Step;
+use crate::plan::step::{StandbySetting, Step};
 use crate::postgres::first_copy::FirstCopy;
 use crate::postgres::session::Session;
 use crate::postgres::setup::{self, MigrationContext};
-use crate::postgres::{catch_up, handover, look};
+use crate::postgres::{catch_up, handover, look, server_setting};
 use crate::site::ReachError;
 
 /// How long a replica may take to catch up before a migration. One that needs longer is not about to be migrated.
@@ -205,6 +205,19 @@ impl Executor<'_> {
             (None, _) if setup::is_subscribed(&session, &node.slot()).await? => Ok(()),
             (None, _) => Err(Cause::IsCopying { node: node.clone() }),
         }
+    }
+
+    pub(super) async fn set_standbys(
+        &self,
+        node: &NodeName,
+        setting: StandbySetting,
+        value: &str,
+    ) -> Result<(), Cause> {
+        Ok(server_setting::set(&self.own_session(node).await?, setting.name(), value).await?)
+    }
+
+    pub(super) async fn set_apply_flush(&self, node: &NodeName, flushes: bool) -> Result<(), Cause> {
+        Ok(setup::set_apply_flush(&*self.session(node).await?, &node.slot(), flushes).await?)
     }
 
     pub(super) async fn refresh_subscription(&self, node: &NodeName) -> Result<(), Cause> {

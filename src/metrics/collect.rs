@@ -10,6 +10,7 @@ use super::collected::Collected;
 use super::families::Families;
 use super::names;
 use crate::model::cluster::{Health, Role};
+use crate::model::health::SynchronousState;
 use crate::model::observed::WalStatus;
 use crate::status::gauges::EndpointGauge;
 use crate::status::latest::Latest;
@@ -136,6 +137,16 @@ fn replication(samples: &mut Families, node: &str, replication: &ReplicationStat
     };
     known(names::REPLICATION_LAG_BYTES, replication.lag_bytes.map(number));
     known(names::REPLICATION_LAG_SECONDS, replication.lag_seconds);
+    if let Some(state) = replication.synchronous {
+        for word in SynchronousState::ALL {
+            samples.add(names::SYNC_STATE, [node, word.word()], flag(state == word));
+        }
+    }
+    let mut known = |metric, value: Option<f64>| {
+        if let Some(value) = value {
+            samples.add(metric, [node], value);
+        }
+    };
     known(names::APPLY_ERRORS_TOTAL, replication.apply_errors.map(number));
     known(names::SYNC_ERRORS_TOTAL, replication.sync_errors.map(number));
     if let Some(chunks) = replication.chunks {

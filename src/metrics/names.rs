@@ -100,6 +100,8 @@ metrics! {
         "1 while the replica streams from its slot.";
     SLOT_WAL_STATUS: Gauge "hypertide_slot_wal_status" ["node", "status"]
         "1 for pg_replication_slots.wal_status of the replica's slot, 0 for the other words.";
+    SYNC_STATE: Gauge "hypertide_replication_sync_state" ["node", "state"]
+        "1 for pg_stat_replication.sync_state of the replica, 0 for the other words; absent while it is not connected.";
     APPLY_ERRORS_TOTAL: Counter "hypertide_apply_errors_total" ["node"]
         "Failed attempts of a logical replica to apply changes, as its server counts them.";
     SYNC_ERRORS_TOTAL: Counter "hypertide_sync_errors_total" ["node"]

@@ -43,6 +43,8 @@ pub struct Desired {
     pub packs: Vec<PackRef>,
     /// Which commits wait for replicas.
     pub synchronous: Synchronous,
+    /// What becomes of them when no replica is left that they could wait for.
+    pub when_lost: WhenLost,
     /// What hypertide may do by itself when the primary fails.
     pub failover: Failover,
     /// What clients connect to.
@@ -132,6 +134,15 @@ pub enum Synchronous {
     On,
     /// Each, for any one of them.
     Quorum,
+}
+
+/// What becomes of commits that wait for a replica which is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WhenLost {
+    /// They wait until it is back.
+    Wait,
+    /// They go on without it, and wait for it again once it has caught up.
+    Continue,
 }
 
 /// What clients connect to.

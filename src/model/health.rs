@@ -161,6 +161,26 @@ pub enum SynchronousState {
     Quorum,
 }
 
+impl SynchronousState {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Async, Self::Potential, Self::Sync, Self::Quorum];
+
+    /// PostgreSQL's word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Async => "async",
+            Self::Potential => "potential",
+            Self::Sync => "sync",
+            Self::Quorum => "quorum",
+        }
+    }
+
+    /// Reads a word; `None` for one of a version to come.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.word() == word)
+    }
+}
+
 impl<T> Aged<T> {
     /// A fact that has been so since then.
     pub fn new(seen: Seen<T>, since: Duration) -> Self {

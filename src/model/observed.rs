@@ -10,7 +10,7 @@ use super::backup_runs::BackupsSeen;
 use super::chunk::{Chunk, Hypertable};
 use super::cluster::{Edition, Seat};
 use super::endpoint::{Access, EndpointSeen};
-use super::health::Probe;
+use super::health::{Probe, SynchronousState};
 use super::lsn::Lsn;
 use super::names::{Ident, NodeName, TableName};
 use super::outside::OutsideSeen;
@@ -150,8 +150,14 @@ pub struct ServerSeen {
     pub slots: BTreeMap<Ident, SlotSeen>,
     /// Who streams from here, by application name.
     pub senders: BTreeMap<String, SenderSeen>,
+    /// `synchronous_standby_names`: the application names that commits wait for; only a primary heeds it.
+    pub synchronous_names: String,
+    /// `synchronized_standby_slots`: the slots that logical replicas do not run ahead of.
+    pub synchronized_slots: String,
     /// A standby: its WAL receiver streams.
     pub is_receiving: bool,
+    /// A standby: log that has safely arrived, applied or not; `None` where none came since it was started.
+    pub received: Option<Lsn>,
     /// A standby: the primary's last sign of life came so long ago, in milliseconds.
     pub heard_millis: Option<u64>,
     /// A standby: the host it is to receive from.
@@ -214,11 +220,20 @@ impl WalStatus {
     }
 }
 
-/// A row of `pg_stat_replication`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A row of `pg_stat_replication`
+/// (<https://www.postgresql.org/docs/17/monitoring-stats.html#MONITORING-PG-STAT-REPLICATION-VIEW>).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SenderSeen {
     /// The consumer has applied everything up to here.
     pub replayed: Option<Lsn>,
+    /// Everything up to here is safely on the consumer's disk; that is what commits wait for.
+    pub flushed: Option<Lsn>,
+    /// It has caught up once and streams: nobody waits for one in another state.
+    pub is_streaming: bool,
+    /// The consumer's last answer came so long ago, in milliseconds.
+    pub silent_millis: Option<u64>,
+    /// How commits wait for it; `None`: a word of a version to come.
+    pub synchronous: Option<SynchronousState>,
 }
 
 /// The cluster's database on one server.
@@ -368,6 +383,8 @@ pub struct SubscriptionSeen {
     pub enabled: bool,
     /// Its apply worker runs, and does not only begin to, again and again.
     pub is_applying: bool,
+    /// Its apply worker flushes each commit at once (`synchronous_commit` of the subscription).
+    pub flushes: bool,
     /// The publications it reads.
     pub publications: BTreeSet<Ident>,
     /// State of each table (`pg_subscription_rel.srsubstate`: i, d, f, s, r).

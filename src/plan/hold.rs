@@ -112,6 +112,12 @@ pub enum Reason {
     SlotLost,
     /// The standby is not streaming.
     NotStreaming,
+    /// Commits are to wait for a replica and wait for none: none has caught up.
+    NotSynchronous,
+    /// Commits wait, and all replicas that they wait for are lost.
+    CommitsWait(Vec<NodeName>),
+    /// A standby that does not stream: logical replicas may be ahead of it, and could not follow it.
+    NotAwaited,
     /// Something towards the outside does not go.
     Outside(Box<Objection>),
     /// Something is wrong with a backup job.
@@ -185,6 +191,9 @@ impl Reason {
             Self::WantsDropped(_) => "wants_dropped_table",
             Self::SlotLost => "slot_lost",
             Self::NotStreaming => "not_streaming",
+            Self::NotSynchronous => "not_synchronous",
+            Self::CommitsWait(_) => "commits_wait",
+            Self::NotAwaited => "not_awaited",
             Self::Outside(objection) => objection.label(),
             Self::Backup(trouble) => trouble.label(),
             Self::EndpointDown => "endpoint_down",
@@ -203,6 +212,8 @@ impl Reason {
             | Self::Unknown(_)
             | Self::NotApplying(_)
             | Self::NotStreaming
+            | Self::NotSynchronous
+            | Self::NotAwaited
             | Self::GivesWay(_) => Weight::Waiting,
             Self::NotThePrimary(_)
             | Self::InRecovery
@@ -229,6 +240,7 @@ impl Reason {
             | Self::SubscriptionDisabled
             | Self::WantsDropped(_)
             | Self::SlotLost
+            | Self::CommitsWait(_)
             | Self::Outside(_)
             | Self::Backup(_)
             | Self::EndpointDown

@@ -87,6 +87,8 @@ const fn is_in_remit(step: &Step) -> bool {
             | Step::LiftFence { .. }
             | Step::Demote { .. }
             | Step::Resubscribe { .. }
+            | Step::SetStandbys { .. }
+            | Step::SetApplyFlush { .. }
             | Step::UnguardTables { .. }
             | Step::AlignPasswords { .. }
             | Step::PublishTables { .. }

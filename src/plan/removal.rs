@@ -9,6 +9,7 @@ use super::hold::{Hold, Reason};
 use super::provision::NOTHING_SEEN;
 use super::scope;
 use super::step::{Plan, Step};
+use super::synchronous;
 use crate::model::cluster::Mode;
 use crate::model::desired::DesiredNode;
 use crate::model::names::{Ident, NodeName, TableName};
@@ -50,6 +51,7 @@ pub fn replica(node: &NodeName, primary: &NodeName, observed: &Observed) -> Plan
         }
         lane.push(Step::RemoveContainer { node: node.clone() });
     }
+    plan.then(synchronous::without(node, primary, observed));
     plan.then(lane);
     plan.then(slot_away(node, primary, observed));
     if seen.volume.is_present() {
@@ -76,6 +78,7 @@ pub fn resync(node: &NodeName, mode: Mode, primary: &NodeName, observed: &Observ
         lane.push(Step::Unsubscribe { node: node.clone() });
     }
     lane.push(Step::EmptyReplica { node: node.clone(), tables: emptiable(&database.tables) });
+    plan.then(synchronous::without(node, primary, observed));
     plan.then(lane);
     plan.then(slot_away(node, primary, observed));
     plan

@@ -16,6 +16,7 @@ mod safety;
 mod sql;
 mod succession;
 pub mod time;
+mod waiting;
 pub mod world;
 
 pub use convergence::finished;

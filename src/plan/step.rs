@@ -18,6 +18,7 @@ use crate::model::cluster::Seat;
 use crate::model::digest;
 use crate::model::endpoint::Access;
 use crate::model::names::{Ident, NodeName, TableName};
+use crate::model::observed::ServerSeen;
 use crate::model::pack::MigrationId;
 
 /// What to do now, what is held back, in the order of execution.
@@ -277,6 +278,24 @@ pub enum Step {
         /// Hypertable roots and plain tables.
         tables: BTreeSet<TableName>,
     },
+    /// Have commits, or senders of logical replicas, on a node wait for these replicas.
+    SetStandbys {
+        /// The primary; another node to have nobody wait there.
+        node: NodeName,
+        /// Who waits.
+        setting: StandbySetting,
+        /// The whole value; empty: for nobody.
+        value: String,
+        /// It only takes replicas away: it sets free who waits in vain, and is safe whatever else is the matter.
+        is_relief: bool,
+    },
+    /// Have a subscription flush each commit that it applies at once, or when it suits the server.
+    SetApplyFlush {
+        /// The replica.
+        node: NodeName,
+        /// At once: commits on the primary wait for it.
+        flushes: bool,
+    },
     /// Create a subscription that goes on where the node's own rows end, from a slot that is there.
     Resubscribe {
         /// The replica.
@@ -331,6 +350,33 @@ pub enum Step {
     },
     /// Start the agent.
     StartAgent,
+}
+
+/// A setting of a primary that names replicas to wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StandbySetting {
+    /// Commits wait.
+    SynchronousNames,
+    /// The senders of logical replicas wait.
+    SynchronizedSlots,
+}
+
+impl StandbySetting {
+    /// PostgreSQL's name for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::SynchronousNames => "synchronous_standby_names",
+            Self::SynchronizedSlots => "synchronized_standby_slots",
+        }
+    }
+
+    /// Its value on a server.
+    pub const fn of(self, server: &ServerSeen) -> &String {
+        match self {
+            Self::SynchronousNames => &server.synchronous_names,
+            Self::SynchronizedSlots => &server.synchronized_slots,
+        }
+    }
 }
 
 /// Everything a node's container is made from; equal digests mean equal containers.
@@ -407,6 +453,8 @@ impl Step {
             | Self::MakeChunksAhead { node, .. }
             | Self::GuardTables { node, .. }
             | Self::UnguardTables { node, .. }
+            | Self::SetStandbys { node, .. }
+            | Self::SetApplyFlush { node, .. }
             | Self::Resubscribe { node, .. }
             | Self::Subscribe { node, .. }
             | Self::RefreshSubscription { node }
@@ -430,6 +478,15 @@ impl Plan {
     /// Every step in an order that respects all stages and lanes.
     pub fn steps(&self) -> impl Iterator<Item = &Step> {
         self.stages.iter().flat_map(|stage| stage.lanes.iter().flatten())
+    }
+
+    /// The steps that set free who waits in vain, and nothing else.
+    #[must_use]
+    pub fn relief(&self) -> Self {
+        let is_relief = |step: &&Step| matches!(step, Step::SetStandbys { is_relief: true, .. });
+        let mut relief = Self::default();
+        relief.then(self.steps().filter(is_relief).cloned().collect());
+        relief
     }
 
     /// Nothing to do and nothing held.

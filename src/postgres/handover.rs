@@ -9,6 +9,7 @@ use std::str::FromStr;
 use postgres_protocol::escape::escape_literal;
 
 use super::look::odd;
+use super::server_setting;
 use super::session::{PostgresError, Session};
 use crate::model::lsn::Lsn;
 use crate::model::names::{Ident, NodeName, TableName};
@@ -108,6 +109,7 @@ pub async fn take_over(
     subscription: &Ident,
     database: &Ident,
 ) -> Result<(), PostgresError> {
+    server_setting::wait_for_nobody(replica).await?;
     let subscription = subscription.quoted();
     let sql = format!(
         "set local lock_timeout = '{LOCK_PATIENCE}';

@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::model::chunk::{Chunk, Dimension, Hypertable, Partitioning, Slice};
 use crate::model::cluster::{Edition, Seat};
+use crate::model::health::SynchronousState;
 use crate::model::lsn::Lsn;
 use crate::model::names::{Ident, NameError, TableName};
 use crate::model::observed::{
@@ -36,7 +37,11 @@ pub struct ServerRow {
     roles: BTreeMap<String, String>,
     slots: BTreeMap<String, SlotRow>,
     senders: BTreeMap<String, SenderRow>,
+    synchronous_names: String,
+    synchronized_slots: String,
     is_receiving: bool,
+    #[serde(deserialize_with = "lsn")]
+    received: Option<Lsn>,
     heard_millis: Option<u64>,
     upstream: Option<String>,
     yields_to: Option<String>,
@@ -65,6 +70,11 @@ struct SlotRow {
 struct SenderRow {
     #[serde(deserialize_with = "lsn")]
     replayed: Option<Lsn>,
+    #[serde(deserialize_with = "lsn")]
+    flushed: Option<Lsn>,
+    is_streaming: bool,
+    silent_millis: Option<u64>,
+    sync_state: Option<String>,
 }
 
 /// `sql/observe/database.sql`.
@@ -195,6 +205,7 @@ struct DimensionRow {
 #[derive(Debug, Deserialize)]
 struct SubscriptionRow {
     enabled: bool,
+    flushes: bool,
     publications: Vec<String>,
     is_applying: bool,
     #[serde(deserialize_with = "lsn")]
@@ -248,17 +259,28 @@ impl ServerRow {
                     Ok((idents(name)?, slot))
                 })
                 .collect::<Result<_, _>>()?,
-            senders: self
-                .senders
-                .into_iter()
-                .map(|(name, sender)| (name, SenderSeen { replayed: sender.replayed }))
-                .collect(),
+            senders: self.senders.into_iter().map(|(name, sender)| (name, sender.into_model())).collect(),
+            synchronous_names: self.synchronous_names,
+            synchronized_slots: self.synchronized_slots,
             is_receiving: self.is_receiving,
+            received: self.received,
             heard_millis: self.heard_millis,
             upstream: self.upstream,
             yields_to: self.yields_to,
             database: Seen::Absent,
         })
+    }
+}
+
+impl SenderRow {
+    fn into_model(self) -> SenderSeen {
+        SenderSeen {
+            replayed: self.replayed,
+            flushed: self.flushed,
+            is_streaming: self.is_streaming,
+            silent_millis: self.silent_millis,
+            synchronous: self.sync_state.as_deref().and_then(SynchronousState::from_word),
+        }
     }
 }
 
@@ -407,6 +429,7 @@ impl SubscriptionRow {
     fn into_model(self, tables: BTreeMap<TableName, char>) -> Result<SubscriptionSeen, NameError> {
         Ok(SubscriptionSeen {
             enabled: self.enabled,
+            flushes: self.flushes,
             is_applying: self.is_applying,
             publications: self.publications.iter().map(|name| Ident::new(name)).collect::<Result<_, _>>()?,
             tables,

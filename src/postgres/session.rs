@@ -187,7 +187,8 @@ pub struct Session {
 }
 
 impl Session {
-    /// Connects, for control traffic: UTC, never read-only, statements bounded in time. Compiling a statement that reads the
+    /// Connects, for control traffic: UTC, never read-only, statements bounded in time, commits that wait for no replica: what sets
+    /// free who waits for one must not wait itself. Compiling a statement that reads the
     /// catalog of thousands of chunks would take longer than running it.
     pub async fn connect(target: &Target) -> Result<Self, PostgresError> {
         Self::connect_as(NAME, target).await
@@ -225,7 +226,7 @@ impl Session {
             .tcp_user_timeout(LINK_PATIENCE)
             .options(format!(
                 "-c timezone=UTC -c default_transaction_read_only=off -c statement_timeout={STATEMENT_TIMEOUT} \
-                 -c client_min_messages=warning -c jit=off"
+                 -c client_min_messages=warning -c jit=off -c synchronous_commit=local"
             ));
         // Boxed: with TLS it is large, and everybody's future holds one.
         let connecting = Box::pin(config.connect(tls.connector()));

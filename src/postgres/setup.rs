@@ -22,5 +22,6 @@ pub use publisher::{
 };
 pub use roles::{Verifiers, create_roles, verifiers};
 pub use subscriber::{
-    empty_tables, guard_tables, is_subscribed, prepare_subscriber, refresh_subscription, unguard_tables, unsubscribe,
+    empty_tables, guard_tables, is_subscribed, prepare_subscriber, refresh_subscription, set_apply_flush,
+    unguard_tables, unsubscribe,
 };

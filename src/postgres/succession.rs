@@ -10,6 +10,7 @@ use postgres_protocol::escape::escape_literal;
 
 use super::catch_up;
 use super::look::odd;
+use super::server_setting;
 use super::session::{PostgresError, Session};
 use crate::model::lsn::Lsn;
 use crate::model::names::{Ident, NodeName};
@@ -19,6 +20,8 @@ const MARK: &str = "standby.signal";
 
 /// Between two looks while clients wait: a local round trip takes a tenth of it.
 const GLANCE: Duration = Duration::from_millis(2);
+
+const SET_READ_ONLY: &str = "set whether transactions begin read-only";
 
 /// Sessions and workers that could change rows; hypertide's own change no user's. `sql` is what is asked of them.
 fn writers(sql: &str) -> String {
@@ -36,7 +39,7 @@ pub async fn mark(primary: &Session, to: &NodeName) -> Result<(), PostgresError>
 
 /// Has a primary take writes again.
 pub async fn allow_writes(primary: &Session) -> Result<(), PostgresError> {
-    set_read_only(primary, "alter system reset default_transaction_read_only").await
+    server_setting::apply(primary, SET_READ_ONLY, "alter system reset default_transaction_read_only").await
 }
 
 /// Takes the mark away.
@@ -56,7 +59,7 @@ async fn mark_path(session: &Session) -> Result<String, PostgresError> {
 /// Has the server begin every transaction read-only, also after a restart, and ends whoever could have begun one before.
 /// `false` when some of them were still there after `patience`.
 pub async fn refuse_writes(primary: &Session, patience: Duration) -> Result<bool, PostgresError> {
-    set_read_only(primary, "alter system set default_transaction_read_only = on").await?;
+    server_setting::apply(primary, SET_READ_ONLY, "alter system set default_transaction_read_only = on").await?;
     let began = Instant::now();
     // Those that are there now: who comes later begins read-only.
     let doing = "end the sessions that could write";
@@ -73,25 +76,6 @@ pub async fn refuse_writes(primary: &Session, patience: Duration) -> Result<bool
         }
         tokio::time::sleep(GLANCE).await;
     }
-}
-
-/// Changes the setting and waits until the server has taken it in: it reads its files before this very session does.
-async fn set_read_only(session: &Session, sql: &str) -> Result<(), PostgresError> {
-    let doing = "set whether transactions begin read-only";
-    let loaded = async || {
-        let row = session.client().query_one("select pg_conf_load_time()::text", &[]).await;
-        row.map(|row| row.get::<_, String>(0)).map_err(|source| session.failed(doing, source))
-    };
-    let before = loaded().await?;
-    session.run(doing, sql).await?;
-    session.run(doing, "select pg_reload_conf()").await?;
-    let waiting = async {
-        while loaded().await? == before {
-            tokio::time::sleep(GLANCE).await;
-        }
-        Ok(())
-    };
-    session.promptly(doing, waiting).await
 }
 
 /// Up to where the log has arrived on a standby.
@@ -142,6 +126,7 @@ pub async fn wait_until_received(standby: &Session, position: Lsn, patience: Dur
 
 /// Promotes a standby and waits until it takes writes. `false` when it does not after `patience`; it may at any moment then.
 pub async fn promote(standby: &Session, patience: Duration) -> Result<bool, PostgresError> {
+    server_setting::wait_for_nobody(standby).await?;
     standby.run("promote the standby", "select pg_promote(false)").await?;
     let began = Instant::now();
     while is_in_recovery(standby).await? {

@@ -201,7 +201,7 @@ fn lag_is_told_in_bytes_and_seconds_as_far_as_it_is_known() {
     let primary = primary.expect("it runs");
     primary.lsn = Lsn(350);
     for sender in primary.senders.values_mut() {
-        *sender = SenderSeen { replayed: Some(Lsn(200)) };
+        *sender = SenderSeen { replayed: Some(Lsn(200)), ..SenderSeen::default() };
     }
     let database = primary.database.present_mut().expect("it is there");
     database.behind_millis =

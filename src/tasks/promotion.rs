@@ -8,6 +8,7 @@
 mod logical;
 mod tail;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::history;
@@ -20,6 +21,7 @@ use crate::error::in_one_line;
 use crate::execute::endpoint;
 use crate::model::cluster::Mode;
 use crate::model::desired::{DesiredNode, Endpoint};
+use crate::model::health::SynchronousState;
 use crate::model::names::NodeName;
 use crate::model::observed::Observed;
 use crate::model::promotion::Occasion;
@@ -139,7 +141,7 @@ pub fn may_be(site: &Site, observed: &Observed, to: &NodeName) -> Result<Choice,
     }
 }
 
-/// Carries out what [`may_be`]. What others did since that look is seen in another one, under the locks.
+/// Carries out what [`may_be`]. `known`: how commits waited for each replica when the old primary said so last; empty: nobody watched. What others did since that look is seen in another one, under the locks.
 ///
 /// # Guarantees
 /// - The old primary has no process, or one that began with the mark in its data by which no start takes writes, before the replica
@@ -151,6 +153,7 @@ pub async fn run(
     Choice { from, to, mode, .. }: &Choice,
     accepted: Option<Accepted>,
     occasion: &Occasion,
+    known: &BTreeMap<NodeName, Seen<SynchronousState>>,
 ) -> Result<Promoted, PromotionError> {
     let nodes = topology::nodes(&site.desired, observed);
     let mut locks = Vec::new();
@@ -165,6 +168,11 @@ pub async fn run(
     // Now that it rests, what it wrote can be read.
     let observed = observe(site, None).await?;
     let mut situation = seen::situation(&site.desired, &observed);
+    for (name, member) in &mut situation.members {
+        if let (Seen::Unknown { .. }, Some(state)) = (&member.health.synchronous, known.get(name)) {
+            member.health.synchronous = state.clone();
+        }
+    }
     let replica = Session::connect(&target(site, find(&nodes, to))?).await?;
     let mut position = match mode {
         Mode::Physical => succession::received(&replica).await?,

@@ -228,7 +228,16 @@ pub fn docker() -> Docker {
 
 /// A role's own connection, with its password from the state directory.
 pub async fn connect(world: &World, port: u16, role: &str) -> Result<tokio_postgres::Client, tokio_postgres::Error> {
-    let pgpass = std::fs::read_to_string(world.state_dir().join("pgpass")).unwrap();
+    connect_with(&world.state_dir(), port, role).await
+}
+
+/// The same for a thread of its own.
+pub async fn connect_with(
+    state_dir: &Path,
+    port: u16,
+    role: &str,
+) -> Result<tokio_postgres::Client, tokio_postgres::Error> {
+    let pgpass = std::fs::read_to_string(state_dir.join("pgpass")).unwrap();
     let prefix = format!("*:*:*:{role}:");
     let password = pgpass.lines().find_map(|line| line.strip_prefix(&prefix)).expect("every role has a password");
     let (client, connection) = tokio_postgres::Config::new()

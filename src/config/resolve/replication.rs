@@ -11,7 +11,7 @@ use crate::config::problem::Problems;
 use crate::config::raw::Node;
 use crate::config::read::{Entry, Fields};
 use crate::model::cluster::Mode;
-use crate::model::desired::{PublicationChoice, Synchronous, VerifySchedule};
+use crate::model::desired::{PublicationChoice, Synchronous, VerifySchedule, WhenLost};
 use crate::model::names::Ident;
 
 /// The words for a mode.
@@ -19,6 +19,11 @@ pub const MODES: [(&str, Mode); 2] = [(Mode::Logical.word(), Mode::Logical), (Mo
 
 const SYNCHRONOUS: [(&str, Synchronous); 3] =
     [("off", Synchronous::Off), ("on", Synchronous::On), ("quorum", Synchronous::Quorum)];
+
+const WHEN_LOST: [(&str, WhenLost); 2] = [("wait", WhenLost::Wait), ("continue", WhenLost::Continue)];
+
+/// Who asks for a second copy of each commit is not given less without having said so.
+const STRICT: WhenLost = WhenLost::Wait;
 
 const PUBLICATION: &str = "trading_data_pub";
 
@@ -36,6 +41,8 @@ pub struct Replication {
     pub publication: PublicationChoice,
     /// Which commits wait for replicas.
     pub synchronous: Synchronous,
+    /// What becomes of them when no replica is left.
+    pub when_lost: WhenLost,
     /// How the agent compares logical replicas with the primary.
     pub verify: Option<VerifySchedule>,
 }
@@ -44,6 +51,8 @@ pub struct Replication {
 pub fn resolve(file: &Fields<'_>, problems: &mut Problems) -> Replication {
     let keys = file.within("replication", &["mode", "publication", "synchronous", "verify"], problems);
     let publication = keys.within("publication", &["name", "schemas"], problems);
+    let (synchronous, when_lost) =
+        keys.get("synchronous").map_or((Synchronous::Off, STRICT), |entry| synchronous(entry, problems));
     Replication {
         mode: keys.get("mode").and_then(|entry| entry.choice(&MODES, problems)).unwrap_or(Mode::Logical),
         publication: PublicationChoice {
@@ -53,15 +62,24 @@ pub fn resolve(file: &Fields<'_>, problems: &mut Problems) -> Replication {
                 .unwrap_or_else(|| Ident::new(PUBLICATION).expect("the default is valid")),
             schemas: publication.get("schemas").map(|entry| schemas(entry, problems)),
         },
-        synchronous: keys
-            .get("synchronous")
-            .and_then(|entry| entry.choice(&SYNCHRONOUS, problems))
-            .unwrap_or(Synchronous::Off),
+        synchronous,
+        when_lost,
         verify: match keys.get("verify") {
             Some(entry) => verify(entry, problems),
             None => Some(EVERY_HOUR),
         },
     }
+}
+
+/// A word, or a map of that word and of what happens when the replica is lost.
+fn synchronous(entry: &Entry<'_>, problems: &mut Problems) -> (Synchronous, WhenLost) {
+    let Node::Map(_) = entry.node else {
+        return (entry.choice(&SYNCHRONOUS, problems).unwrap_or(Synchronous::Off), STRICT);
+    };
+    let Some(keys) = entry.fields(&["mode", "when_lost"], problems) else { return (Synchronous::Off, STRICT) };
+    let mode = keys.need("mode", problems).and_then(|entry| entry.choice(&SYNCHRONOUS, problems));
+    let when_lost = keys.get("when_lost").and_then(|entry| entry.choice(&WHEN_LOST, problems));
+    (mode.unwrap_or(Synchronous::Off), when_lost.unwrap_or(STRICT))
 }
 
 /// `off`, or how often and how fast.

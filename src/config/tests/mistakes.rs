@@ -92,6 +92,11 @@ fn each_mistake_is_named_where_it_stands() {
             "replication.mode: expected one of logical, physical, found the text `logicl` (did you",
         ),
         ("replication: {synchronous: offf}", "(did you mean `off`?)"),
+        ("replication: {synchronous: {when_lost: wait}}", "replication.synchronous"),
+        (
+            "replication: {synchronous: {mode: on, when_lost: go}}",
+            "replication.synchronous.when_lost: expected one of wait, continue",
+        ),
         (
             "replication: {verify: of}",
             "replication.verify: expected one of off, on, found the text `of` (did you mean `off`?)",

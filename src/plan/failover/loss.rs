@@ -188,8 +188,8 @@ pub fn is_at_rest(node: &NodeHealth) -> bool {
     is_ended && node.volume.seen == Seen::Present(VolumeState::Intact)
 }
 
-/// Whether each acknowledged commit is on this replica. Of a group that commits wait for one of, it must be the furthest,
-/// and all others must be there to compare with.
+/// Whether each acknowledged commit is on this replica. Whoever else commits wait for, or may have waited for since the last look, must
+/// be there to compare with, and not further.
 fn is_synchronous(
     situation: &Situation,
     synchronous: Synchronous,
@@ -197,23 +197,19 @@ fn is_synchronous(
     replica: &Member,
     position: Lsn,
 ) -> bool {
-    if synchronous == Synchronous::Off {
+    let is_waited_for =
+        matches!(replica.health.synchronous, Seen::Present(SynchronousState::Sync | SynchronousState::Quorum));
+    if synchronous == Synchronous::Off || !is_waited_for {
         return false;
     }
-    match &replica.health.synchronous {
-        Seen::Present(SynchronousState::Sync) => true,
-        Seen::Present(SynchronousState::Quorum) => {
-            situation.others(primary).all(|(_, other)| match &other.health.synchronous {
-                Seen::Unknown { .. } => false,
-                Seen::Present(SynchronousState::Quorum) => {
-                    let theirs = other.health.position(other.mode() == Some(Mode::Physical));
-                    other.answers() && theirs.present().is_some_and(|theirs| *theirs <= position)
-                }
-                _ => true,
-            })
+    situation.others(primary).all(|(_, other)| match &other.health.synchronous {
+        Seen::Unknown { .. } => false,
+        Seen::Absent | Seen::Present(SynchronousState::Async) => true,
+        Seen::Present(SynchronousState::Sync | SynchronousState::Potential | SynchronousState::Quorum) => {
+            let theirs = other.health.position(other.mode() == Some(Mode::Physical));
+            other.answers() && theirs.present().is_some_and(|theirs| *theirs <= position)
         }
-        _ => false,
-    }
+    })
 }
 
 impl fmt::Display for Loss {

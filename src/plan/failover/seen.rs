@@ -9,6 +9,7 @@ use crate::model::health::{Aged, ContainerState, Exit, NodeHealth, RestartPolicy
 use crate::model::names::NodeName;
 use crate::model::observed::{NodeSeen, Observed, RunState, ServerSeen};
 use crate::model::seen::Seen;
+use crate::plan::synchronous::certain;
 use crate::plan::{readiness, topology};
 
 /// For a verb that looks once: everything happened just now, nothing has lasted.
@@ -31,6 +32,9 @@ pub fn at(desired: &Desired, observed: &Observed, now: Duration) -> Situation {
         let mut health = health(&seen, primary.as_ref() == Some(&node.name), now);
         if !seen.server.is_present() {
             from_replicas(&mut health, primary.as_ref() == Some(&node.name), &node.name, observed);
+        }
+        if let Some(primary) = &primary {
+            health.synchronous = certain::state(desired, &nodes, primary, node, observed);
         }
         let member = Member { priority: node.priority, health, objections: objections(node, &seen) };
         (node.name.clone(), member)
@@ -115,7 +119,10 @@ fn health(seen: &NodeSeen, is_primary: bool, now: Duration) -> NodeHealth {
             .map_or_else(|| Seen::unknown("its server does not say"), |server| Seen::Present(server.timeline)),
         written: Aged::new(if is_primary { position.clone() } else { Seen::Absent }, now),
         redo: unasked("where its recovery begins"),
-        received: unasked("what it has received"),
+        received: match server.filter(|server| server.in_recovery).and_then(|server| server.received) {
+            Some(received) => Seen::Present(received),
+            None => unasked("what it has received"),
+        },
         replayed: position,
         heard_primary: server
             .and_then(|server| server.heard_millis)

@@ -9,7 +9,8 @@ use super::condition::Condition;
 use super::situation::Situation;
 use super::{Decision, Policy, candidate, decide, seen};
 use crate::model::desired::Desired;
-use crate::model::health::{Aged, NodeHealth};
+use crate::model::health::{Aged, NodeHealth, SynchronousState};
+use crate::model::lsn::Lsn;
 use crate::model::names::NodeName;
 use crate::model::observed::Observed;
 use crate::model::seen::Seen;
@@ -17,6 +18,19 @@ use crate::plan::topology;
 
 /// A primary that was restarted and answers for so long has come back to stay.
 const STAYS: Duration = Duration::from_secs(2);
+
+/// A change of whom commits wait for has reached every process of the server after so long, also one that writes a checkpoint.
+const SETTLES: Duration = Duration::from_secs(30);
+
+/// For whom commits wait, and since when.
+#[derive(Clone, Debug)]
+struct Waits {
+    primary: NodeName,
+    names: String,
+    since: Duration,
+    /// All commits from here on waited.
+    from: Option<Lsn>,
+}
 
 /// What was seen so far. Lost with the agent: then everything begins to last anew, and what a dead primary wrote is read from its
 /// volume instead.
@@ -27,6 +41,7 @@ pub struct Watch {
     restarts: Vec<Duration>,
     is_restarting: bool,
     candidate: Option<NodeName>,
+    waits: Option<Waits>,
 }
 
 impl Watch {
@@ -38,6 +53,7 @@ impl Watch {
                 remember(&mut member.health, before);
             }
         }
+        self.vouch(&mut situation, observed);
         self.nodes = situation.members.iter().map(|(name, member)| (name.clone(), member.health.clone())).collect();
         // However long the attempt took, what it came to is seen only now.
         if std::mem::take(&mut self.is_restarting)
@@ -76,6 +92,45 @@ impl Watch {
         self.is_restarting = true;
     }
 
+    /// How commits wait for each replica, as the last look at the primary that answered showed it.
+    pub fn synchronous(&self) -> BTreeMap<NodeName, Seen<SynchronousState>> {
+        self.nodes.iter().map(|(name, health)| (name.clone(), health.synchronous.clone())).collect()
+    }
+
+    /// That commits wait for a replica now says nothing of those before: it has them as soon as it has one that waited. What the primary
+    /// said last counts as long as it is silent.
+    fn vouch(&mut self, situation: &mut Situation, observed: &Observed) {
+        let Ok(primary) = situation.primary().cloned() else { return };
+        let now = situation.now;
+        let Some(server) = observed.nodes.get(&primary).and_then(|seen| seen.server.present()) else {
+            if self.waits.as_ref().is_some_and(|waits| waits.primary == primary) {
+                for (name, member) in &mut situation.members {
+                    if let Some(before) = self.nodes.get(name) {
+                        member.health.synchronous.clone_from(&before.synchronous);
+                    }
+                }
+            }
+            return;
+        };
+        let names = &server.synchronous_names;
+        let before = self.waits.take().filter(|waits| waits.primary == primary && waits.names == *names);
+        let mut waits = before.unwrap_or(Waits { primary, names: names.clone(), since: now, from: None });
+        if waits.from.is_none() && now.saturating_sub(waits.since) >= SETTLES {
+            waits.from = Some(server.lsn);
+        }
+        for (name, member) in &mut situation.members {
+            let is_waited_for =
+                matches!(member.health.synchronous, Seen::Present(SynchronousState::Sync | SynchronousState::Quorum));
+            let slot = name.slot();
+            let sender = server.senders.get(name.as_str()).or_else(|| server.senders.get(slot.as_str()));
+            let flushed = sender.and_then(|sender| sender.flushed);
+            if is_waited_for && waits.from.is_none_or(|from| flushed.is_none_or(|flushed| flushed < from)) {
+                member.health.synchronous = Seen::Present(SynchronousState::Potential);
+            }
+        }
+        self.waits = Some(waits);
+    }
+
     fn has_come_back(&self, situation: &Situation) -> bool {
         let Ok(primary) = situation.primary() else { return false };
         let diagnosis = situation.diagnosis(&situation.members[primary]);
@@ -99,6 +154,7 @@ fn remember(now: &mut NodeHealth, before: &NodeHealth) {
     outlives(&mut now.role, &before.role);
     outlives(&mut now.epoch, &before.epoch);
     outlives(&mut now.timeline, &before.timeline);
+    outlives(&mut now.received, &before.received);
     outlives(&mut now.replayed, &before.replayed);
     outlives(&mut now.heard_primary, &before.heard_primary);
 }

@@ -90,6 +90,9 @@ fn all() -> Vec<Reason> {
         Reason::WantsDropped(table()),
         Reason::SlotLost,
         Reason::NotStreaming,
+        Reason::NotSynchronous,
+        Reason::CommitsWait(vec![node(), node()]),
+        Reason::NotAwaited,
         Reason::EndpointDown,
         Reason::EndpointPaused,
         Reason::FailoverPaused,
@@ -148,6 +151,9 @@ fn is_known(reason: &Reason) {
         | Reason::WantsDropped(_)
         | Reason::SlotLost
         | Reason::NotStreaming
+        | Reason::NotSynchronous
+        | Reason::CommitsWait(_)
+        | Reason::NotAwaited
         | Reason::Outside(_)
         | Reason::Backup(_)
         | Reason::EndpointDown

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::Reason;
 use crate::model::cluster::{Edition, Seat};
+use crate::model::names::NodeName;
 
 /// Tables that one sentence names.
 const NAMED: usize = 3;
@@ -112,6 +113,19 @@ impl Reason {
             Self::CopyFails(..) => "`hypertide logs` of this node names the table and what is wrong with it".into(),
             Self::SlotLost => "`hypertide replication resync` the node: it is copied afresh".into(),
             Self::NotStreaming => "`hypertide logs` of this node says why it does not connect".into(),
+            Self::NotSynchronous => {
+                "none has caught up yet, or none is left: `hypertide status` shows each; an acknowledged commit may be on the \
+                 primary alone meanwhile"
+                    .into()
+            }
+            Self::CommitsWait(lost) => {
+                let lost = named(lost);
+                format!(
+                    "bring {lost} back; or `hypertide replica remove` it; or have commits go on with \
+                     `replication.synchronous: {{mode: on, when_lost: continue}}` and `hypertide up`"
+                )
+            }
+            Self::NotAwaited => "bring it back; logical replicas wait for it again once it has caught up".into(),
             Self::Outside(objection) => objection.help(),
             Self::Backup(trouble) => trouble.help(),
             Self::EndpointDown => "the agent starts it within a second; without an agent, run `hypertide up`".into(),
@@ -211,6 +225,13 @@ impl fmt::Display for Reason {
             }
             Self::SlotLost => f.write_str("its slot on the primary is gone or unusable, so changes are missing"),
             Self::NotStreaming => f.write_str("is not streaming from the primary"),
+            Self::NotSynchronous => f.write_str("commits are to wait for a replica, and wait for none now"),
+            Self::CommitsWait(lost) => {
+                write!(f, "commits wait for {}, which does not answer: nothing is written until it does", named(lost))
+            }
+            Self::NotAwaited => {
+                f.write_str("does not stream, so logical replicas are not kept from running ahead of it")
+            }
             Self::Outside(objection) => objection.fmt(f),
             Self::Backup(trouble) => trouble.fmt(f),
             Self::EndpointDown => f.write_str("does not run, so no client can connect there"),
@@ -220,6 +241,10 @@ impl fmt::Display for Reason {
             Self::NeedsUp => f.write_str("lacks something that only `up` provides"),
         }
     }
+}
+
+fn named(nodes: &[NodeName]) -> String {
+    nodes.iter().map(NodeName::as_str).collect::<Vec<_>>().join(" or ")
 }
 
 fn counted(tables: usize) -> String {

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::{Lanes, Source};
+use crate::model::desired::Synchronous;
 use crate::model::names::{Ident, NodeName, TableName};
 use crate::model::observed::{DatabaseSeen, PublicationSeen, ServerSeen, SlotSeen, SubscriptionSeen};
 use crate::model::seen::Seen;
@@ -134,6 +135,10 @@ impl Subscriber<'_> {
             None if is_complete && !has_objection => self.subscribe(lanes),
             None => {}
             Some(subscription) => {
+                let flushes = self.wanted.desired.synchronous != Synchronous::Off;
+                if subscription.flushes != flushes {
+                    lanes.on_replica.push(Step::SetApplyFlush { node: node.clone(), flushes });
+                }
                 let slot = self.slot();
                 let is_known = |table: &TableName| subscription.tables.contains_key(table);
                 // What was published once and is no longer would be copied for ever.

@@ -12,7 +12,7 @@ use super::{Action, Cluster};
 use crate::model::cluster::{Edition, Mode, Seat};
 use crate::model::collecting::Collecting;
 use crate::model::desired::{
-    Desired, DesiredNode, Endpoint, Failover, ImageChoice, Prefer, PublicationChoice, Setting, Synchronous,
+    Desired, DesiredNode, Endpoint, Failover, ImageChoice, Prefer, PublicationChoice, Setting, Synchronous, WhenLost,
 };
 use crate::model::endpoint::Access;
 use crate::model::names::{ClusterName, Ident};
@@ -111,6 +111,7 @@ pub fn cluster(modes: &[Mode], packs: Vec<Pack>) -> Cluster {
         outside: Outside::default(),
         packs: Vec::new(),
         synchronous: Synchronous::Off,
+        when_lost: WhenLost::Continue,
         failover: Failover { automatic: true, prefer: Prefer::Auto, max_loss_bytes: 0 },
         endpoint: Endpoint::Direct,
         metrics: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), AGENT_PORT)),
@@ -132,8 +133,8 @@ pub fn any_cluster() -> impl Strategy<Value = Cluster> {
     let ages = prop::array::uniform4(1..6_usize);
     let modes = prop::collection::vec(any_mode(), 0..=3);
     let edition = prop_oneof![Just(Edition::Apache), Just(Edition::Community)];
-    let parts = (modes, packs, ages, any::<[bool; 4]>(), edition, 0..4_u8);
-    parts.prop_map(|(modes, names, ages, flags, edition, endpoint)| {
+    let parts = (modes, packs, ages, any::<[bool; 4]>(), edition, 0..4_u8, any_waiting());
+    parts.prop_map(|(modes, names, ages, flags, edition, endpoint, (synchronous, when_lost))| {
         let [has_agent, has_image, has_tool_image, names_schemas] = flags;
         let packs = names.iter().zip(ages).filter_map(|(name, age)| {
             let mut pack = full_packs(name)?;
@@ -146,12 +147,22 @@ pub fn any_cluster() -> impl Strategy<Value = Cluster> {
         cluster.world.has_tool_image = has_tool_image;
         cluster.world.edition = edition;
         cluster.desired.endpoint = kind_of(endpoint);
+        // Where there is nobody to wait for, that is told.
+        cluster.desired.synchronous = if modes.is_empty() { Synchronous::Off } else { synchronous };
+        cluster.desired.when_lost = when_lost;
         let published: Vec<Ident> = cluster.packs.iter().flat_map(|pack| pack.published.clone()).take(1).collect();
         if names_schemas && !published.is_empty() {
             cluster.desired.publication.schemas = Some(published);
         }
         cluster
     })
+}
+
+/// For whom commits wait; for nobody more often than not.
+pub fn any_waiting() -> impl Strategy<Value = (Synchronous, WhenLost)> {
+    let synchronous =
+        prop_oneof![3 => Just(Synchronous::Off), 1 => Just(Synchronous::On), 1 => Just(Synchronous::Quorum)];
+    (synchronous, prop_oneof![Just(WhenLost::Wait), Just(WhenLost::Continue)])
 }
 
 fn any_access() -> impl Strategy<Value = Access> {

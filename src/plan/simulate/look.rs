@@ -7,7 +7,7 @@ use crate::model::backup_runs::BackupsSeen;
 use crate::model::chunk::{self, Dimension, Hypertable, Partitioning, Slice};
 use crate::model::cluster::{Mode, Seat};
 use crate::model::desired::Desired;
-use crate::model::health::Probe;
+use crate::model::health::{Probe, SynchronousState};
 use crate::model::lsn::Lsn;
 use crate::model::names::{ClusterName, Ident, NodeName, TableName};
 use crate::model::observed::{
@@ -111,7 +111,28 @@ impl Look<'_> {
             (is_standby || is_subscriber).then(|| (follower.slot(), sender))
         });
         let (active, senders): (BTreeSet<Ident>, Vec<String>) = streams.unzip();
-        let sender = SenderSeen { replayed: Some(Lsn(100)) };
+        let sender = |name: &String| {
+            let quoted = format!("\"{name}\"");
+            SenderSeen {
+                replayed: Some(Lsn(100)),
+                flushed: Some(Lsn(100)),
+                is_streaming: true,
+                silent_millis: Some(0),
+                synchronous: Some(match server.synchronous_names.split_once('(') {
+                    Some((method, names)) if names.contains(&quoted) => {
+                        let is_first = names.starts_with(&quoted);
+                        if method.starts_with("ANY") {
+                            SynchronousState::Quorum
+                        } else if is_first {
+                            SynchronousState::Sync
+                        } else {
+                            SynchronousState::Potential
+                        }
+                    }
+                    _ => SynchronousState::Async,
+                }),
+            }
+        };
         ServerSeen {
             in_recovery: server.standby_of.is_some() || server.has_restarted_marked,
             timeline: 1,
@@ -133,7 +154,10 @@ impl Look<'_> {
                     (name.clone(), seen)
                 })
                 .collect(),
-            senders: senders.into_iter().map(|name| (name, sender.clone())).collect(),
+            senders: senders.into_iter().map(|name| (name.clone(), sender(&name))).collect(),
+            synchronous_names: server.synchronous_names.clone(),
+            synchronized_slots: server.synchronized_slots.clone(),
+            received: server.standby_of.as_ref().map(|_| Lsn(100)),
             is_receiving: server.is_streaming,
             heard_millis: server.is_streaming.then_some(0),
             upstream: server.standby_of.as_ref().map(|primary| self.cluster.container(primary)),
@@ -237,6 +261,7 @@ impl Look<'_> {
             behind_millis: BTreeMap::new(),
             subscription: database.subscription.as_ref().map(|subscription| SubscriptionSeen {
                 enabled: subscription.enabled,
+                flushes: subscription.flushes,
                 is_applying: subscription.applies(),
                 publications: BTreeSet::from([subscription.publication.clone()]),
                 tables: subscription.tables.iter().map(|(name, (state, _))| (name.clone(), *state)).collect(),

@@ -8,6 +8,7 @@ use super::generate::{any_cluster, any_life};
 use super::world::{World, node_name};
 use super::{Action, Cluster, Order};
 use crate::model::cluster::{Mode, Seat};
+use crate::model::desired::Synchronous;
 use crate::model::names::NodeName;
 use crate::plan::hold::{Hold, Reason};
 use crate::plan::removal;
@@ -24,6 +25,8 @@ fn others(world: &World, node: &NodeName) -> World {
     world.containers.remove(node);
     for server in world.volumes.values_mut().filter_map(|volume| volume.data.as_mut()) {
         server.slots.remove(&node.slot());
+        // Who waits for whom is `waiting`'s to say.
+        (server.synchronous_names, server.synchronized_slots) = (String::new(), String::new());
     }
     world.counter = 0;
     world
@@ -40,7 +43,11 @@ fn resync(cluster: &mut Cluster, node: &NodeName, cut: Option<usize>) -> Result<
     let plan = resync_plan(cluster, node);
     cluster.run(&plan, Order::LINEAR, cut, false)?;
     let holds = cluster.converge(Order::LINEAR)?;
-    let is_expected = |hold: &Hold| matches!(hold.reason, Reason::HoldsRows | Reason::SlotLost);
+    let is_expected = |hold: &Hold| {
+        let is_its_own = matches!(hold.reason, Reason::HoldsRows | Reason::SlotLost);
+        // Whoever waits for it, or would.
+        is_its_own || matches!(hold.reason, Reason::NotSynchronous | Reason::CommitsWait(_) | Reason::NotAwaited)
+    };
     if !holds.iter().all(is_expected) {
         return Err(format!("held: {holds:?}"));
     }
@@ -73,7 +80,9 @@ proptest! {
         }
         for step in plan.steps() {
             let is_its_own = step.subject() == Subject::Node(&node);
-            prop_assert!(is_its_own || matches!(step, Step::DropSlot { slot, .. } if *slot == node.slot()), "{step}");
+            let is_relief = matches!(step, Step::SetStandbys { is_relief: true, .. });
+            let is_slot = matches!(step, Step::DropSlot { slot, .. } if *slot == node.slot());
+            prop_assert!(is_its_own || is_relief || is_slot, "{step}");
         }
         cluster.run(&plan, Order::LINEAR, cut, false).map_err(TestCaseError::fail)?;
         let rest = removal::replica(&node, &primary(&cluster), &cluster.observe());
@@ -83,6 +92,10 @@ proptest! {
         prop_assert!(removal::replica(&node, &primary(&cluster), &cluster.observe()).stages.is_empty());
 
         cluster.desired.nodes.retain(|known| known.name != node);
+        if cluster.desired.nodes.len() == 1 {
+            // Nobody is left to wait for, which would be told.
+            cluster.desired.synchronous = Synchronous::Off;
+        }
         finish(&mut cluster, Order::LINEAR).map_err(TestCaseError::fail)?;
         let slots = &cluster.world.data(&primary(&cluster)).expect("it runs").slots;
         prop_assert!(!slots.contains_key(&node.slot()), "no slot keeps WAL for a node that is gone");

@@ -40,7 +40,7 @@ fn is_about(step: &Step, node: &NodeName) -> bool {
 /// The rules that hold for every plan from every observation.
 fn assert_safe(cluster: &Cluster, observed: &Observed, plan: &Plan) {
     let has_refusal = plan.refusals().next().is_some();
-    assert!(!has_refusal || plan.stages.is_empty(), "a refusal and steps: {plan:#?}");
+    assert!(!has_refusal || plan.stages == plan.relief().stages, "a refusal and steps: {plan:#?}");
     for step in plan.steps() {
         assert!(
             !matches!(step, Step::RemoveVolume { .. } | Step::EmptyReplica { .. } | Step::Unsubscribe { .. }),
@@ -163,7 +163,11 @@ fn assert_blind_is_careful(full: &Plan, plan: &Plan, blind: Blind, node: &NodeNa
 
 /// Reads are led elsewhere in either case, to others of those who serve them: who could not be asked keeps its part or gets none.
 /// An endpoint that has to be started leads where it did.
+/// And fewer replicas are waited for, as long as the whole look changes that as well.
 fn leads_otherwise(full: &Plan, step: &Step) -> bool {
+    if matches!(step, Step::SetStandbys { .. }) {
+        return full.steps().any(|planned| planned.subject() == step.subject() && planned.label() == step.label());
+    }
     let Step::Endpoint { access, step: careful } = step else { return false };
     let may_differ = *access == Access::ReadOnly || *careful == EndpointStep::Start { to: None };
     may_differ && full.steps().any(|planned| planned.subject() == step.subject() && planned.label() == step.label())
@@ -178,9 +182,9 @@ fn is_subset(some: &[&Hold], all: &[&Hold]) -> bool {
     some.iter().all(|hold| all.contains(hold))
 }
 
-/// Roles and slots are the server's, not the database's.
+/// Roles, slots and settings are the server's, not the database's.
 fn is_on_server(step: &Step) -> bool {
-    matches!(step, Step::CreateRoles { .. } | Step::AlignPasswords { .. })
+    matches!(step, Step::CreateRoles { .. } | Step::AlignPasswords { .. } | Step::SetStandbys { .. })
 }
 
 /// The agent's list, said once more.
@@ -205,6 +209,9 @@ fn assert_in_remit(full: &Plan, kept: &Plan) {
                 | "guard_tables"
                 | "unguard_tables"
                 | "demote"
+                | "set_synchronous_standby_names"
+                | "set_synchronized_standby_slots"
+                | "set_apply_flush"
                 | "resubscribe"
                 | "refresh_subscription"
                 | "publish_outside_chunks"

@@ -14,7 +14,7 @@ use crate::model::observed::SeatRow;
 use crate::model::pack::{AppliedMigration, MigrationId};
 use crate::plan::provision::{CATALOG_VERSION, ROLES, SUPERUSER};
 use crate::plan::scope;
-use crate::plan::step::Step;
+use crate::plan::step::{StandbySetting, Step};
 
 pub fn simulate(world: &mut World, step: &Step, run: &Run<'_>) -> Answer {
     let name = &run.desired.publication.name;
@@ -127,6 +127,26 @@ pub fn simulate(world: &mut World, step: &Step, run: &Run<'_>) -> Answer {
         Step::UnguardTables { node, tables } => {
             let database = with_catalog(world, node)?;
             database.guarded.retain(|table| !tables.contains(table));
+            Ok(())
+        }
+        Step::SetStandbys { node, setting, value, .. } => {
+            let server = answering(world, node)?;
+            match setting {
+                StandbySetting::SynchronousNames => server.synchronous_names.clone_from(value),
+                StandbySetting::SynchronizedSlots => {
+                    let is_physical =
+                        |name: &str| server.slots.iter().any(|(slot, it)| slot.as_str() == name && !it.is_logical);
+                    if !value.split(", ").filter(|name| !name.is_empty()).all(is_physical) {
+                        return no("replication slot does not exist");
+                    }
+                    server.synchronized_slots.clone_from(value);
+                }
+            }
+            Ok(())
+        }
+        Step::SetApplyFlush { node, flushes } => {
+            let Some(subscription) = &mut with_catalog(world, node)?.subscription else { return no("no subscription") };
+            subscription.flushes = *flushes;
             Ok(())
         }
         Step::Resubscribe { node, to } => resubscribe(world, node, to, name),
@@ -350,6 +370,7 @@ fn subscribe(world: &mut World, node: &NodeName, to: &NodeName, name: &Ident) ->
         publisher: to.clone(),
         publication: name.clone(),
         enabled: true,
+        flushes: false,
         is_applying: false,
         wanting: BTreeSet::new(),
         tables: members.into_iter().map(|table| (table, ('i', 0))).collect(),
@@ -374,6 +395,7 @@ fn resubscribe(world: &mut World, node: &NodeName, to: &NodeName, name: &Ident) 
         publisher: to.clone(),
         publication: name.clone(),
         enabled: true,
+        flushes: false,
         is_applying: false,
         wanting: BTreeSet::new(),
         tables,

@@ -70,6 +70,9 @@ pub struct Server {
     /// Verifiers: `generation of passwords / salt`.
     pub roles: BTreeMap<Ident, String>,
     pub slots: BTreeMap<Ident, Slot>,
+    /// For whom commits, and senders of logical replicas, wait; copied with the data.
+    pub synchronous_names: String,
+    pub synchronized_slots: String,
     pub database: Option<Database>,
 }
 
@@ -145,6 +148,7 @@ pub struct Subscription {
     pub publisher: NodeName,
     pub publication: Ident,
     pub enabled: bool,
+    pub flushes: bool,
     pub is_applying: bool,
     /// Tables that changes on their way are for, and that nobody has any more.
     pub wanting: BTreeSet<TableName>,
@@ -304,6 +308,8 @@ impl Server {
             has_restarted_marked: false,
             roles: BTreeMap::from([(ident(SUPERUSER), verifier(passwords, salt))]),
             slots: BTreeMap::new(),
+            synchronous_names: String::new(),
+            synchronized_slots: String::new(),
             database: None,
         }
     }

@@ -30,6 +30,10 @@ fn replica() -> NodeName {
     NodeName::new("replica-1").expect("valid")
 }
 
+fn standbys(setting: StandbySetting, value: &str) -> Step {
+    Step::SetStandbys { node: primary(), setting, value: value.into(), is_relief: value.is_empty() }
+}
+
 fn table(name: &str) -> TableName {
     TableName::new("trading", name).expect("valid")
 }
@@ -163,6 +167,9 @@ fn all() -> Vec<Step> {
         Step::MakeChunksAhead { node: on_primary(), chunks: vec![ahead.clone(), ahead] },
         Step::GuardTables { node: of(), tables: tables.clone() },
         Step::UnguardTables { node: on_primary(), tables: tables.clone() },
+        standbys(StandbySetting::SynchronousNames, "FIRST 1 (\"replica-1\")"),
+        standbys(StandbySetting::SynchronizedSlots, ""),
+        Step::SetApplyFlush { node: of(), flushes: true },
         Step::Resubscribe { node: of(), to: from.clone() },
         Step::Subscribe { node: of(), to: from },
         Step::RefreshSubscription { node: of() },

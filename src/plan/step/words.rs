@@ -6,7 +6,7 @@ use std::fmt;
 use serde::Serialize;
 use serde::ser::{SerializeStruct, Serializer};
 
-use super::{Plan, Step, Subject};
+use super::{Plan, StandbySetting, Step, Subject};
 
 impl Step {
     /// The stable word for this kind of step, in JSON and logs.
@@ -50,6 +50,9 @@ impl Step {
             Self::MakeChunksAhead { .. } => "make_chunks_ahead",
             Self::GuardTables { .. } => "guard_tables",
             Self::UnguardTables { .. } => "unguard_tables",
+            Self::SetStandbys { setting: StandbySetting::SynchronousNames, .. } => "set_synchronous_standby_names",
+            Self::SetStandbys { setting: StandbySetting::SynchronizedSlots, .. } => "set_synchronized_standby_slots",
+            Self::SetApplyFlush { .. } => "set_apply_flush",
             Self::Resubscribe { .. } => "resubscribe",
             Self::Subscribe { .. } => "subscribe",
             Self::RefreshSubscription { .. } => "refresh_subscription",
@@ -126,6 +129,18 @@ impl fmt::Display for Step {
             Self::MakeChunksAhead { node, chunks } => write!(f, "create {} ahead on {node}", counted(chunks.len())),
             Self::GuardTables { node, tables } => write!(f, "make {} read-only on {node}", list(tables)),
             Self::UnguardTables { node, tables } => write!(f, "let {} be written to on {node}", list(tables)),
+            Self::SetStandbys { node, setting, value, .. } => {
+                let who = match setting {
+                    StandbySetting::SynchronousNames => "commits",
+                    StandbySetting::SynchronizedSlots => "senders of logical replicas",
+                };
+                let whom = if value.is_empty() { "no replica" } else { value };
+                write!(f, "have {who} on {node} wait for {whom}")
+            }
+            Self::SetApplyFlush { node, flushes: true } => write!(f, "have {node} flush each commit that it applies"),
+            Self::SetApplyFlush { node, flushes: false } => {
+                write!(f, "have {node} flush the commits that it applies when it suits it")
+            }
             Self::Resubscribe { node, to } => write!(f, "subscribe {node} to {to}, from where its own rows end"),
             Self::Subscribe { node, to } => write!(f, "subscribe {node} to {to}"),
             Self::RefreshSubscription { node } => write!(f, "refresh the subscription of {node}"),

@@ -58,6 +58,13 @@ pub async fn refresh_subscription(session: &Session, name: &Ident, publication: 
     session.run("refresh the subscription", &sql).await
 }
 
+/// Has the apply worker flush each commit at once, or when the server flushes anyhow. The worker is begun anew.
+pub async fn set_apply_flush(session: &Session, name: &Ident, flushes: bool) -> Result<(), PostgresError> {
+    let value = if flushes { "local" } else { "off" };
+    let sql = format!("alter subscription {} set (synchronous_commit = {value})", name.quoted());
+    session.run("set how the subscription commits", &sql).await
+}
+
 /// Drops the subscription with its slots on the publisher, those of unfinished copies too; where the publisher cannot be
 /// reached, the subscription alone.
 pub async fn unsubscribe(session: &Session, name: &Ident) -> Result<(), PostgresError> {

@@ -92,7 +92,10 @@ impl Failover {
         (to, occasion): &(NodeName, Occasion),
     ) -> Result<Option<Promoted>, PromotionError> {
         let promoted = match promotion::may_be(site, observed, to) {
-            Ok(choice) => Box::pin(promotion::run(site, observed, &choice, None, occasion)).await,
+            Ok(choice) => {
+                let known = self.watch.synchronous();
+                Box::pin(promotion::run(site, observed, &choice, None, occasion, &known)).await
+            }
             Err(refusal) => Err(PromotionError::Refused(refusal)),
         };
         match promoted {

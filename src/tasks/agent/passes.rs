@@ -105,6 +105,12 @@ async fn pass(
     let mut held = None;
     if let Some(target) = lock_target(site, &observed) {
         let Some(lock) = lock::try_lock(&target).await.map_err(|error| in_one_line(&error))? else {
+            // Whoever has it may be at something that takes long; nobody is to wait in vain for so long.
+            let relief = plan.relief();
+            Executor::new(site, &[], AgentParts::default(), &observed)
+                .run(&relief, &listener(&AtomicBool::new(false)))
+                .await
+                .map_err(|error| in_one_line(&error))?;
             return nothing_done(plan.holds);
         };
         let stillness =
@@ -118,18 +124,23 @@ async fn pass(
     }
     failover.make_restartable(site, &observed).await.map_err(|error| in_one_line(&error))?;
     let is_overtaken = AtomicBool::new(false);
-    let listener = |event: Event<'_>| match event {
-        Event::Done(step) => tracing::info!(step = step.label(), "done: {step}"),
-        Event::Overtaken(_) => is_overtaken.store(true, Ordering::Relaxed),
-        Event::Began(_) | Event::Progress(_) => {}
-    };
     let executor = Executor::new(site, &[], AgentParts::default(), &observed);
+    let listener = listener(&is_overtaken);
     tokio::select! {
         executed = executor.run(&plan, &listener) => executed.map_err(|error| in_one_line(&error))?,
         never = look_on(site, publish) => match never {},
     }
     drop(held);
     Ok(Passed { holds: plan.holds, is_overtaken: is_overtaken.load(Ordering::Relaxed) })
+}
+
+/// Writes down what is done, and whether a step was overtaken.
+fn listener(is_overtaken: &AtomicBool) -> impl Fn(Event<'_>) + Send + Sync + '_ {
+    |event| match event {
+        Event::Done(step) => tracing::info!(step = step.label(), "done: {step}"),
+        Event::Overtaken(_) => is_overtaken.store(true, Ordering::Relaxed),
+        Event::Began(_) | Event::Progress(_) => {}
+    }
 }
 
 /// Looks, plans and publishes; gives the agent's part of the plan. `asks` is shown each look and may have something to ask.

@@ -4,10 +4,12 @@ use chrono::DateTime;
 
 use super::*;
 use crate::model::cluster::Mode;
+use crate::model::desired::{Prefer, Synchronous, WhenLost};
 use crate::model::observed::{RunState, ServerSeen};
 use crate::model::promotion::FailoverPause;
+use crate::plan::failover::loss::{Loss, Lossless};
 use crate::plan::failover::reason::{Calm, PromoteWhy, Waiting};
-use crate::plan::simulate::{Cluster, finished};
+use crate::plan::simulate::{Cluster, Order, finished};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -118,4 +120,74 @@ fn one_that_was_marked_for_a_change_that_did_not_come_about_is_the_primary_still
     // Nor for an agent that has only just begun.
     let decision = look(&cluster, &mut Watch::default(), 3);
     assert!(matches!(&decision, Decision::RestartInPlace { node, .. } if *node == primary), "{decision:?}");
+}
+
+/// A primary whose commits wait for its standby, watched from one second to another.
+fn waited_for(when_lost: WhenLost, secs: std::ops::Range<u64>) -> (Cluster, Watch, NodeName) {
+    let mut cluster = finished(&[Mode::Physical], &[]);
+    cluster.desired.synchronous = Synchronous::On;
+    cluster.desired.when_lost = when_lost;
+    cluster.desired.failover.prefer = Prefer::Promote;
+    cluster.converge(Order::LINEAR).expect("it converges");
+    let mut watch = Watch::default();
+    for second in secs {
+        assert_eq!(look(&cluster, &mut watch, second), Decision::Stay { why: Calm::PrimaryAnswers });
+    }
+    let primary = cluster.desired.preferred_primary().name.clone();
+    (cluster, watch, primary)
+}
+
+fn is_lossless(decision: &Decision) -> bool {
+    matches!(decision, Decision::Promote { loss: Loss::Nothing(Lossless::Synchronous), .. })
+}
+
+/// What it lacks has to be read from the old primary's volume first.
+fn is_doubtful(decision: &Decision) -> bool {
+    matches!(decision, Decision::Wait { why: Waiting::ReadingTail, .. })
+}
+
+#[test]
+fn a_standby_that_commits_have_waited_for_long_enough_takes_the_place_at_once() {
+    for when_lost in [WhenLost::Wait, WhenLost::Continue] {
+        let (mut cluster, mut watch, primary) = waited_for(when_lost, 1..40);
+        cluster.world.process_ends(&primary);
+        assert!(is_lossless(&look(&cluster, &mut watch, 40)));
+        assert!(is_lossless(&look(&cluster, &mut watch, 41)), "what is remembered stays");
+    }
+    // Whether each process of the server knows already that commits are to wait is not certain yet.
+    let (mut cluster, mut watch, primary) = waited_for(WhenLost::Wait, 1..20);
+    cluster.world.process_ends(&primary);
+    assert!(is_doubtful(&look(&cluster, &mut watch, 20)));
+    // Nobody has watched.
+    assert!(is_doubtful(&look(&cluster, &mut Watch::default(), 20)));
+}
+
+#[test]
+fn a_standby_that_commits_may_have_gone_on_without_is_not_taken_for_whole() {
+    type Change = fn(&mut Observed);
+    let (cluster, watch, primary) = waited_for(WhenLost::Continue, 1..40);
+    let changes: [Change; 3] = [
+        |observed| server(observed).senders.clear(),
+        |observed| server(observed).synchronous_names.clear(),
+        // It has not said yet that it has all from before.
+        |observed| {
+            for sender in server(observed).senders.values_mut() {
+                sender.flushed = Some(Lsn(1));
+            }
+        },
+    ];
+    for change in changes {
+        let (mut cluster, mut watch) = (cluster.clone(), watch.clone());
+        let mut observed = cluster.observe();
+        change(&mut observed);
+        watch.take(&cluster.desired, &observed, SECOND * 40);
+        cluster.world.process_ends(&primary);
+        let decision = look(&cluster, &mut watch, 41);
+        assert!(is_doubtful(&decision), "{decision:?}");
+    }
+}
+
+fn server(observed: &mut Observed) -> &mut ServerSeen {
+    let seen = observed.nodes.get_mut(&crate::plan::simulate::world::node_name("primary-1")).expect("there");
+    seen.server.present_mut().expect("it runs")
 }
