@@ -87,7 +87,7 @@ fn begin(world: &World, sql: &str) -> JoinHandle<Duration> {
 fn finished(world: &World, commit: JoinHandle<Duration>, what: &str) -> Duration {
     world.eventually(what, || commit.is_finished());
     let took = commit.join().unwrap();
-    println!("{what}: a commit waited {:.2} s", took.as_secs_f64());
+    eprintln!("{what}: a commit waited {:.2} s", took.as_secs_f64());
     took
 }
 
@@ -160,7 +160,7 @@ async fn the_new_primary_waits_for_its_own(world: &World) {
     let client = connect(world, standby, "app").await.unwrap();
     let began = Instant::now();
     client.batch_execute(&row(6, "now()")).await.unwrap();
-    println!("after a switchover: a commit waited {:.2} s", began.elapsed().as_secs_f64());
+    eprintln!("after a switchover: a commit waited {:.2} s", began.elapsed().as_secs_f64());
     world.eventually("the old primary is waited for", || {
         world.sql("primary", SETTING) == r#"ANY 1 ("primary-1")|"# && world.status()["health"] == "healthy"
     });
