@@ -80,6 +80,9 @@ mod secrets;
 #[path = "cluster/sequences.rs"]
 mod sequences;
 
+#[path = "cluster/sidecar.rs"]
+mod sidecar;
+
 #[path = "cluster/verify.rs"]
 mod verify;
 

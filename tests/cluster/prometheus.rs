@@ -1,4 +1,4 @@
-//! A real Prometheus of a test's own: scrapes one agent each second and evaluates the rules of `dashboards/rules`.
+//! A real Prometheus of a test's own: as the sidecar configures it, but scrapes one agent each second.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -19,12 +19,17 @@ impl Prometheus {
     /// Scrapes an agent at this port of the host, and answers at the other.
     pub fn scraping(agent_port: u16, port: u16) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("dashboards/rules");
-        let config = format!(
-            "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\nrule_files: ['{}/*.yml']\nscrape_configs:\n  \
-             - {{job_name: hypertide, static_configs: [{{targets: ['127.0.0.1:{agent_port}']}}]}}\n",
-            rules.display()
-        );
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut config = std::fs::read_to_string(root.join("compose/monitoring/prometheus.yml")).unwrap();
+        // What differs from the sidecar's own.
+        for (ours, here) in [
+            ("interval: 15s", "interval: 1s".to_owned()),
+            ("/etc/prometheus/rules", root.join("dashboards/rules").display().to_string()),
+            ("agent:9187", format!("127.0.0.1:{agent_port}")),
+        ] {
+            assert!(config.contains(ours), "{ours}");
+            config = config.replace(ours, &here);
+        }
         let file = dir.path().join("prometheus.yml");
         std::fs::write(&file, config).unwrap();
         let log = std::fs::File::create(dir.path().join("log")).unwrap();

@@ -61,14 +61,13 @@ pub(super) async fn run(
         sleep_until(due.at.into()).await;
         let (began, collector) = (Instant::now(), due.collector);
         let asked = ask(site, node, port, collector, &mut session).await;
-        let took = began.elapsed();
         due.at = began + collector.pause(Duration::ZERO);
         let word = match asked {
             Ok(None) => {
                 publish.send_modify(|collected| collected.spared(node, collector.name));
                 String::new()
             }
-            Ok(Some(mut samples)) => {
+            Ok(Some((mut samples, took))) => {
                 due.at = began + collector.pause(took);
                 if collector.is_summed() {
                     due.sums.keep(&mut samples);
@@ -109,14 +108,14 @@ fn tell(node: &NodeName, collector: &Collector, word: &str, is_there: bool) {
     }
 }
 
-/// Asks once; `None` where there is nothing to ask for. A session that is of no use any more is let go.
+/// Asks once, and tells how long the server took over the answer; `None` where there is nothing to ask for. A session that is of no use any more is let go.
 async fn ask(
     site: &Site,
     node: &NodeName,
     port: u16,
     collector: &'static Collector,
     session: &mut Option<Session>,
-) -> Result<Option<Vec<Sample>>, CollectError> {
+) -> Result<Option<(Vec<Sample>, Duration)>, CollectError> {
     let patience = collector.lane.patience();
     let asking = async {
         let open = match session.take().filter(|session| !session.is_closed()) {
@@ -134,13 +133,20 @@ async fn ask(
         Err(CollectError::Silent { node: node.to_string(), collector: collector.name, patience })
     })?;
     let unreadable = |source| CollectError::Answer { node: node.to_string(), collector: collector.name, source };
-    json.map(|json| rows::read(collector, node.as_str(), &json)).transpose().map_err(unreadable)
+    let Some((json, took)) = json else { return Ok(None) };
+    Ok(Some((rows::read(collector, node.as_str(), &json).map_err(unreadable)?, took)))
 }
 
-async fn answer(session: &Session, collector: &Collector, wanted: Statements) -> Result<Option<String>, PostgresError> {
+async fn answer(
+    session: &Session,
+    collector: &Collector,
+    wanted: Statements,
+) -> Result<Option<(String, Duration)>, PostgresError> {
     if collector.needs != Needs::Nothing && !collector.needs.are_met(metrics::ground(session).await?, wanted) {
         return Ok(None);
     }
     let top = collector.needs.takes_top().then(|| i64::from(wanted.top));
-    metrics::ask(session, collector.name, collector.sql, top).await.map(Some)
+    let began = Instant::now();
+    let json = metrics::ask(session, collector.name, collector.sql, top).await?;
+    Ok(Some((json, began.elapsed())))
 }
