@@ -184,8 +184,12 @@ impl Collector {
         matches!(self.answer, Answer::Groups(groups) if groups.iter().any(|group| group.is_summed))
     }
 
-    /// When it is asked again, counted from when it was asked: later where the answer took long.
+    /// When it is asked again, counted from when it was asked: later where the answer took long. Whether a server answers is asked
+    /// at any time: a busy one would otherwise be taken to answer for long after it froze.
     pub fn pause(&self, took: Duration) -> Duration {
+        if self.name == SERVER {
+            return self.interval;
+        }
         self.interval.max(took.saturating_mul(SHARE))
     }
 
@@ -205,6 +209,12 @@ mod tests {
         assert_eq!(sizes.pause(Duration::from_millis(50)), Duration::from_mins(1));
         assert_eq!(sizes.pause(Duration::from_secs(2)), Duration::from_secs(200));
         assert_eq!(sizes.holds_for(Duration::from_secs(2)), Duration::from_secs(220));
+        let server = ALL.iter().find(|collector| collector.name == SERVER).expect("it is there");
+        assert_eq!(
+            server.holds_for(Duration::from_secs(2)),
+            Duration::from_secs(10),
+            "a frozen server is soon noticed"
+        );
     }
 
     #[test]
