@@ -24,6 +24,8 @@ const CHUNKS: [u32; 3] = [1, 500, 2000];
 const SCRAPES: usize = 40;
 /// How long the collectors' questions are counted.
 const MINUTE: Duration = Duration::from_mins(1);
+/// Debian's example of queries for it, unless HYPERTIDE_EXPORTER_QUERIES names another.
+const EXAMPLE: &str = "/usr/share/doc/prometheus-postgres-exporter/examples/queries.yaml";
 /// Scrapes of a Prometheus in a minute.
 const SCRAPES_A_MINUTE: u64 = 4;
 
@@ -75,15 +77,19 @@ fn measure(dir: &Path, chunks: u32) {
     std::thread::sleep(MINUTE);
     let asked = counted() - before;
     print_scrapes("hypertide's agent, all that it does", AGENT_PORT, asked);
+    let queries = std::env::var("HYPERTIDE_EXPORTER_QUERIES").unwrap_or_else(|_| EXAMPLE.to_owned());
+    let with_queries = format!("--extend.query-path={queries}");
+    // Newer ones ask for tables by themselves, older ones with the package's own example of queries.
     for (what, flags) in [
         ("postgres_exporter, as it comes", &[][..]),
         (
-            "postgres_exporter without its collectors of tables",
+            "postgres_exporter, without tables",
             &["--no-collector.stat_user_tables", "--no-collector.statio_user_tables"],
         ),
+        ("postgres_exporter, with its package's queries", &[&with_queries]),
     ] {
         let Some(mut exporter) = exporter(flags) else {
-            println!("  {what}: not measured, prometheus-postgres-exporter is not in PATH");
+            println!("  {what:<52} not measured: it is not in PATH, or does not know the option");
             continue;
         };
         let calls = || {
@@ -104,7 +110,7 @@ fn measure(dir: &Path, chunks: u32) {
 /// Starts it and waits until it answers; `None` where there is none.
 fn exporter(flags: &[&str]) -> Option<Child> {
     let source = format!("postgresql://exporter:exporter@127.0.0.1:{PORT}/trading_data?sslmode=disable");
-    let exporter = Command::new("prometheus-postgres-exporter")
+    let mut exporter = Command::new("prometheus-postgres-exporter")
         .arg(format!("--web.listen-address=127.0.0.1:{EXPORTER_PORT}"))
         .args(flags)
         .env("DATA_SOURCE_NAME", source)
@@ -115,6 +121,9 @@ fn exporter(flags: &[&str]) -> Option<Child> {
         .ok()?;
     let began = Instant::now();
     while TcpStream::connect(("127.0.0.1", EXPORTER_PORT)).is_err() {
+        if exporter.try_wait().unwrap().is_some() {
+            return None;
+        }
         assert!(began.elapsed() < Duration::from_secs(20), "it does not answer");
         std::thread::sleep(Duration::from_millis(50));
     }
