@@ -22,6 +22,7 @@ mod replica;
 mod replication;
 mod restart;
 mod restore;
+mod retention;
 mod schema;
 mod schema_dump;
 mod signals;
@@ -102,6 +103,7 @@ async fn run(cli: &Cli) -> Result<u8, Failure> {
         }
         Verb::Backup { verb } => backup::run(cli, verb).await,
         Verb::Jobs { verb } => Box::pin(jobs::run(cli, verb)).await,
+        Verb::Retention { verb } => Box::pin(retention::run(cli, verb)).await,
         Verb::Restore(args) => restore::run(cli, args).await,
         Verb::Agent(args) => agent::run(cli, args).await,
         Verb::Completions { shell } => Ok(completions::run(*shell)),

@@ -3,6 +3,8 @@
 //! The session that does the work holds the job's lock, and the server ends it within a second when this process is gone: whoever
 //! gets the lock afterwards runs alone. What a job did is one transaction, unless its statements say otherwise.
 
+pub mod retention;
+
 use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
@@ -82,8 +84,13 @@ pub async fn run(
     let worker = worker(site, target, job).await?;
     let begun = Attempt::begin_in(&worker, JOBS, target, &job.name, which.scheduled_for, which.attempt).await?;
     let Some(attempt) = begun else { return Ok(Ran::Elsewhere) };
-    let Task::Sql { sql, .. } = &job.task;
-    let done = bounded(&worker, job, stop, statements(&worker, &job.name, sql)).await;
+    let work = async {
+        match &job.task {
+            Task::Sql { sql, .. } => statements(&worker, &job.name, sql).await,
+            Task::Retention(rules) => retention::run(&worker, rules).await,
+        }
+    };
+    let done = bounded(&worker, job, stop, work).await;
     if matches!(done, Err(JobError::Stopped(_))) {
         return done.map(Ran::Done);
     }

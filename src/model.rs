@@ -10,6 +10,7 @@ pub mod collecting;
 pub mod desired;
 pub mod digest;
 pub mod endpoint;
+pub mod expiry;
 pub mod health;
 pub mod job;
 pub mod lsn;

@@ -11,6 +11,7 @@ pub mod columns;
 pub mod container;
 pub mod doctor;
 pub mod endpoint;
+pub mod expiry;
 pub mod failover;
 pub mod hold;
 pub mod image;

@@ -10,6 +10,7 @@ pub mod catch_up;
 pub mod compare;
 pub mod contents;
 pub mod examine;
+pub mod expiry;
 pub mod failover_pause;
 pub mod first_copy;
 pub mod handover;

@@ -61,3 +61,40 @@ language sql stable set search_path = pg_catalog as $$
                  order by r.began desc, r.run_id desc limit 1)))
       from hypertide.job j), '{}'))
 $$;
+
+-- Since when chunks that retention may drop are unchanged, as far as anybody looked: `since` is when this activity was seen first,
+-- and every transaction from `since_xid` on may have come after that.
+create table if not exists hypertide.chunk_activity (
+  schema_name name not null,
+  table_name  name not null,
+  activity    text not null,
+  since       timestamptz not null,
+  since_xid   xid8 not null,
+  primary key (schema_name, table_name)
+);
+comment on table hypertide.chunk_activity is 'Since when chunks of hypertables with a retention rule are known to be unchanged.';
+comment on column hypertide.chunk_activity.schema_name is 'The chunk''s schema.';
+comment on column hypertide.chunk_activity.table_name is 'The chunk.';
+comment on column hypertide.chunk_activity.activity is 'hypertide.activity() of it.';
+comment on column hypertide.chunk_activity.since is 'When that was seen first.';
+comment on column hypertide.chunk_activity.since_xid is 'Transactions before this one had ended then.';
+
+-- Drops a chunk, and says how many rows and bytes that were. With `since_xid` it is dropped only when no row of it was written by
+-- that transaction or a later one: counters may be told of late, rows are not.
+create or replace function hypertide.drop_old_chunk(chunk regclass, since_xid xid8, out dropped bool, out rows bigint, out bytes bigint)
+language plpgsql set search_path = pg_catalog as $$
+declare
+  later bigint;
+  span  bigint;
+begin
+  -- Readers go on while it is counted.
+  execute format('lock table %s in share mode', chunk);
+  span := pg_snapshot_xmax(pg_current_snapshot())::text::bigint - since_xid::text::bigint;
+  execute format('select count(*), count(*) filter (where age(xmin) <= $1) from %s', chunk) into rows, later using span;
+  bytes := pg_total_relation_size(chunk);
+  dropped := since_xid is null or later = 0;
+  if dropped then
+    perform _timescaledb_functions.drop_chunk(chunk);
+  end if;
+end
+$$;

@@ -103,6 +103,12 @@ pub enum Verb {
         #[command(subcommand)]
         verb: jobs::JobsVerb,
     },
+    /// Drop chunks of hypertables that are old enough
+    Retention {
+        /// What to do
+        #[command(subcommand)]
+        verb: jobs::RetentionVerb,
+    },
     /// Bring a backup back: into a database, a server of its own, or a new cluster
     Restore(Box<restore::RestoreArgs>),
     /// Run the agent in the foreground

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use serde::Serialize;
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::args::Cli;
@@ -25,7 +26,7 @@ struct Document<'a> {
     job: &'a str,
     rows: u64,
     seconds: f64,
-    details: Option<serde_json::Value>,
+    details: Option<Value>,
 }
 
 /// Runs a verb.
@@ -53,7 +54,7 @@ async fn list(cli: &Cli, context: &Context) -> Result<u8, Failure> {
 }
 
 /// Runs a job by hand. It counts as a run, but for no time of the schedule.
-async fn run_one(cli: &Cli, context: &Context, name: &str) -> Result<u8, Failure> {
+pub async fn run_one(cli: &Cli, context: &Context, name: &str) -> Result<u8, Failure> {
     let job = find(&context.site.desired.jobs, name)?;
     let target = context.primary_target(&context.observe().await?)?;
     let stop = CancellationToken::new();
@@ -74,11 +75,30 @@ async fn run_one(cli: &Cli, context: &Context, name: &str) -> Result<u8, Failure
                 render::json(&Document { job: name, rows, seconds, details });
             } else {
                 render::line(format!("{name}: done in {seconds:.1} s, {rows} rows"));
+                for report in details.iter().filter_map(Value::as_array).flatten() {
+                    render::line(report_line(report));
+                }
             }
             Ok(exit::DONE)
         }
         Ran::Elsewhere => Err(Failure::new(exit::TRY_AGAIN, format!("somebody else runs job {name} now"))
             .with_help("`hypertide jobs list` says when it is done")),
+    }
+}
+
+/// What retention did with one hypertable.
+fn report_line(report: &Value) -> String {
+    let number = |key: &str| report[key].as_u64().unwrap_or_default();
+    let kept = report["kept"].as_array().map_or(0, Vec::len);
+    let hypertable = report["hypertable"].as_str().unwrap_or_default();
+    match report["refused"].as_str() {
+        Some(word) => format!("  {hypertable}: refused ({word})"),
+        None => format!(
+            "  {hypertable}: dropped {} chunks, {} rows, {} bytes; kept {kept} that are old enough",
+            number("chunks"),
+            number("rows"),
+            number("bytes")
+        ),
     }
 }
 

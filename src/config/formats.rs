@@ -6,15 +6,16 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use crate::model::expiry::{Age, AgeUnit};
 use crate::model::names::TableName;
 
 /// Units of an age, each with its spellings.
-const UNITS: [(&str, &[&str]); 5] = [
-    ("hour", &["h", "hour", "hours"]),
-    ("day", &["d", "day", "days"]),
-    ("week", &["w", "week", "weeks"]),
-    ("month", &["mon", "month", "months"]),
-    ("year", &["y", "year", "years"]),
+const UNITS: [(&str, AgeUnit, &[&str]); 5] = [
+    ("hour", AgeUnit::Hour, &["h", "hour", "hours"]),
+    ("day", AgeUnit::Day, &["d", "day", "days"]),
+    ("week", AgeUnit::Week, &["w", "week", "weeks"]),
+    ("month", AgeUnit::Month, &["mon", "month", "months"]),
+    ("year", AgeUnit::Year, &["y", "year", "years"]),
 ];
 
 /// A unit of time: its name, its seconds, its spellings.
@@ -36,17 +37,17 @@ const PAUSES: RangeInclusive<Duration> = Duration::from_mins(1)..=Duration::from
 const LONGEST_LABEL: usize = 30;
 
 /// An age such as `90d`, `30 days` or `2y`; never zero, or retention would drop everything.
-pub fn age(text: &str) -> Result<(), String> {
+pub fn age(text: &str) -> Result<Age, String> {
     let trimmed = text.trim();
     let digits = trimmed.len() - trimmed.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, unit) = trimmed.split_at(digits);
     let unit = unit.trim_start().to_lowercase();
-    let is_known = UNITS.iter().any(|(_, spellings)| spellings.contains(&unit.as_str()));
-    match number.parse::<u32>() {
-        Ok(0) if is_known => Err(format!("`{text}` is no age: it must be more than zero")),
-        Ok(_) if is_known => Ok(()),
+    let unit = UNITS.iter().find(|(_, _, spellings)| spellings.contains(&unit.as_str())).map(|(_, unit, _)| *unit);
+    match (number.parse::<u32>(), unit) {
+        (Ok(0), Some(_)) => Err(format!("`{text}` is no age: it must be more than zero")),
+        (Ok(count), Some(unit)) => Ok(Age { count, unit }),
         _ => {
-            let units: Vec<_> = UNITS.iter().map(|(name, _)| *name).collect();
+            let units: Vec<_> = UNITS.iter().map(|(name, ..)| *name).collect();
             Err(format!(
                 "`{text}` is no age: a whole number and a unit ({}) such as `90d` or `2 years`",
                 units.join(", ")

@@ -6,11 +6,11 @@
 mod backups;
 mod failover;
 mod jobs;
-mod later;
 mod metrics;
 mod nodes;
 mod outside;
 mod replication;
+mod retention;
 mod settings;
 mod timing;
 
@@ -69,15 +69,13 @@ pub fn desired(root: &Spanned<Node>, base_dir: &Path) -> Result<Desired, Vec<Pro
     let (endpoint, endpoint_ports) = failover::endpoint(&file, problems);
     ports.extend(endpoint_ports);
     let failover = failover::failover(&file, problems);
-    let later = later::check(&file, problems);
     let (metrics, metrics_port) = metrics::resolve(&file, problems);
     let collecting = metrics::collecting(&file, problems);
     ports.extend(metrics_port);
     refuse_twice(&ports, problems);
 
     let waiting = file.get("failover").map(|_| "failover".to_owned());
-    let waiting = waiting.into_iter();
-    let not_acted_on = waiting.chain(later).chain(priorities).collect();
+    let not_acted_on = waiting.into_iter().chain(priorities).collect();
     let desired = Desired {
         cluster: cluster(&file, problems),
         database: database(&file, problems),

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::backup::Timing;
+use super::expiry::ExpiryRule;
 
 /// A data job as wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub enum Task {
         /// As whom they run.
         role: JobRole,
     },
+    /// Drops chunks that are old.
+    Retention(Vec<ExpiryRule>),
 }
 
 /// The login role as which the statements of a job run.
@@ -68,6 +71,9 @@ impl fmt::Display for JobRole {
 }
 
 impl DataJob {
+    /// The name of the job that retention is.
+    pub const RETENTION: &'static str = "retention";
+
     /// How long a run may take unless it is told: a job that hangs must not hold its locks for hours.
     pub const TIMEOUT: Duration = Duration::from_hours(1);
 
@@ -78,6 +84,8 @@ impl DataJob {
     pub const fn role(&self) -> JobRole {
         match self.task {
             Task::Sql { role, .. } => role,
+            // Chunks are their owner's to drop.
+            Task::Retention(_) => JobRole::Postgres,
         }
     }
 }

@@ -21,7 +21,7 @@ pub struct JobLine {
     pub timezone: Option<String>,
     /// As whom it works.
     pub role: &'static str,
-    /// Its statements.
+    /// Its statements; null for retention.
     pub sql: Option<String>,
     /// How long a run may take.
     pub timeout_seconds: u64,
@@ -58,6 +58,7 @@ fn line(job: &DataJob, seen: Option<&JobSeen>, now: DateTime<Utc>) -> JobLine {
         role: job.role().word(),
         sql: match &job.task {
             Task::Sql { sql, .. } => Some(sql.clone()),
+            Task::Retention(_) => None,
         },
         timeout_seconds: job.timeout.as_secs(),
         last_run: last.map(|last| last.began),

@@ -95,7 +95,8 @@ pub(super) async fn run<'a, J>(
             match schedule.decide(&history(known), under_way.contains_key(name), seen.now) {
                 Verdict::Run { occurrence, attempt, why } => {
                     tracing::info!(job = name, why = why.word(), attempt, "begins {}", kind.run);
-                    under_way.insert(name, None);
+                    // The look that comes before it is on record finds this time due as well.
+                    under_way.insert(name, Some(occurrence));
                     let due = Due { job: *job, target: target.clone(), occurrence, attempt, known: known.clone() };
                     let (name, run) = (*name, begin(due));
                     running.push(Box::pin(async move {

@@ -27,13 +27,68 @@ select l0_pipeline.refresh_trading_views();";
 /// Data jobs of every kind of ending.
 const JOBS: &str = "packs: [trading, l0_pipeline, dashboard, market_data, etl]
 jobs:
-  - {name: often, schedule: '*/2 * * * * *', sql: \"insert into trading.positions (timestamp, symbol, quantity) values (clock_timestamp(), 'JOB', 1)\"}
+  - {name: often, schedule: '*/2 * * * * *', sql: \"insert into trading.positions (timestamp, symbol, quantity, avg_cost) values (clock_timestamp(), 'JOB', 1, 1)\"}
   - {name: wrong, schedule: '*/2 * * * * *', sql: select 1 / 0}
   - {name: curious, sql: \"update trading.orders set price = 0\", role: reader}
   - {name: climber, sql: \"reset session authorization; drop table trading.orders\"}
   - {name: sleepy, sql: select pg_sleep(60), timeout: 1s}
   - {name: vacuum, sql: vacuum etl.websocket_messages, role: postgres}
 ";
+
+/// Retention, of which one rule wants a backup, one does not, and one is wrong.
+const RETENTION: &str = "packs: [trading, l0_pipeline, dashboard, market_data, etl]
+retention:
+  - {hypertable: market_data.ohlcv, drop_after: 1y}
+  - {hypertable: dashboard.timeseries_data, drop_after: 30d, floor: none}
+  - {hypertable: trading.order, drop_after: 1d}
+";
+
+/// Retention drops what is old and what a verified backup has, and the replica follows.
+fn retention_drops(world: &World) {
+    let old = "from market_data.ohlcv where timestamp < now() - interval '1 year'";
+    world.sql(
+        "primary",
+        "insert into market_data.ohlcv (symbol, timestamp, open, high, low, close, volume, timeframe, source)
+         select 'OLD', t, 10, 12, 9, 11, 100, '1d', 'x' from generate_series(now() - interval '600 days', now() - interval '590 days', '1 day') t",
+    );
+    let counted = world.sql("primary", &format!("select count(*) {old}"));
+    assert_ne!(counted, "0");
+    world.eventually_equal("market_data.ohlcv", "primary", "replica");
+    let plan = || world.json(&["retention", "plan"])["hypertables"].clone();
+    let first = plan();
+    assert_eq!(
+        (&first[0]["drops"], &first[2]["refused"]),
+        (&serde_json::json!([]), &serde_json::json!("no_hypertable"))
+    );
+    assert_eq!(first[0]["kept"][0]["because"], "not_covered", "{first}");
+    // As if a backup that is made after the rows came to rest was found equal by a drill.
+    world.eventually("the rows have come to rest", || {
+        plan();
+        world.sql(
+            "primary",
+            "select now() - max(since) > interval '3 seconds' from hypertide.chunk_activity
+            where schema_name = 'market_data_chunks'",
+        ) == "t"
+    });
+    world.sql(
+        "primary",
+        "insert into hypertide.backup_metadata (backup_id, origin, kind, file_path, created_at, validation_status)
+         values ('proof', 'hypertide', 'full', 'x', now() + interval '2 minutes', 'validated')",
+    );
+    let ran = world.json(&["retention", "run"])["details"].clone();
+    assert_eq!(ran[0]["rows"].to_string(), counted, "{ran}");
+    assert!(
+        ran[0]["chunks"].as_u64() > Some(0) && ran[1]["chunks"].as_u64() > Some(0) && ran[1]["rows"].as_u64() > Some(0),
+        "{ran}"
+    );
+    assert_eq!(world.sql("primary", &format!("select count(*) {old}")), "0");
+    for table in ["market_data.ohlcv", "dashboard.timeseries_data"] {
+        world.eventually_equal(table, "primary", "replica");
+    }
+    let again = world.json(&["retention", "run"])["details"].clone();
+    assert_eq!((&again[0]["chunks"], &again[1]["chunks"]), (&serde_json::json!(0), &serde_json::json!(0)), "{again}");
+    assert_eq!(world.json(&["jobs", "history", "retention"])["runs"].as_array().map(Vec::len), Some(2));
+}
 
 /// The agent runs jobs on time and once, and each as nobody more than it names; every run is on record.
 fn jobs_run(world: &World) {
@@ -95,8 +150,9 @@ fn all_packs_share_a_cluster_and_arrive_on_a_logical_replica() {
     world.eventually("every chunk is mirrored", || world.status()["health"] == "healthy");
     jobs_run(&world);
     // What it writes would be on its way while the sides are compared.
-    world.configure(JOBS.split_once("jobs:").unwrap().0);
+    world.configure(RETENTION);
     world.ok(&["up"]);
+    retention_drops(&world);
     world.eventually("every chunk is mirrored", || world.status()["health"] == "healthy");
     let verified = world.json(&["replication", "verify", "--full"]);
     assert_eq!(verified["replicas"][0]["outcome"], "equal", "{verified}");

@@ -1,4 +1,4 @@
-//! What can be typed after `jobs`.
+//! What can be typed after `jobs` and `retention`.
 
 use clap::{Args, Subcommand};
 
@@ -14,6 +14,15 @@ pub enum JobsVerb {
     },
     /// Show the last runs, newest first
     History(HistoryArgs),
+}
+
+/// Verbs under `retention`.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum RetentionVerb {
+    /// Show which chunks would go, which stay and why; drops nothing
+    Plan,
+    /// Drop them now
+    Run,
 }
 
 /// Arguments of `jobs history`.

@@ -1,11 +1,11 @@
-//! The key `jobs`: SQL that the agent runs on the primary at times.
+//! The keys `jobs` and `retention`: SQL that the agent runs on the primary at times.
 //!
 //! In goes the file, out come jobs with all their defaults. Whether the statements are any good is the server's to say.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::timing;
+use super::{retention, timing};
 use crate::config::claim::{Claim, refuse_twice};
 use crate::config::formats;
 use crate::config::problem::Problems;
@@ -24,19 +24,22 @@ const MOST_RETRIES: i128 = 20;
 
 /// Reads the key.
 pub fn resolve(file: &Fields<'_>, problems: &mut Problems) -> Vec<DataJob> {
-    let Some(entry) = file.get("jobs") else { return Vec::new() };
-    let mut names = Vec::new();
-    let mut jobs = Vec::new();
-    for item in entry.list("jobs", problems).unwrap_or_default() {
+    let (mut names, mut jobs) = (Vec::new(), Vec::new());
+    let items = file.get("jobs").and_then(|entry| entry.list("jobs", problems));
+    for item in items.unwrap_or_default() {
         let Some(keys) = item.fields(&KEYS, problems) else { continue };
         let name = keys.need("name", problems).and_then(|entry| {
             let name = entry.checked("a name", formats::label, problems)?;
+            if name == DataJob::RETENTION {
+                entry.refuse(problems, "is what the job of the key `retention` is called");
+            }
             names.push(Claim::of(entry, name.clone()));
             Some(name)
         });
         jobs.extend(job(name, &keys, problems));
     }
     refuse_twice(&names, problems);
+    jobs.extend(retention::resolve(file, problems));
     jobs
 }
 

@@ -143,6 +143,13 @@ fn each_mistake_is_named_where_it_stands() {
         ("retention: [{hypertable: a.b, drop_after: 0d}]", "retention[0].drop_after: `0d` is no age"),
         ("retention: [{hypertable: a, drop_after: 1d}]", "retention[0].hypertable: `a` lacks its schema"),
         ("retention: [{hypertable: a.b}]", "retention[0].drop_after: is missing"),
+        (
+            "retention: [{hypertable: a.b, drop_after: 1d, floor: off}]",
+            "retention[0].floor: expected one of backup, none",
+        ),
+        ("retention: {rules: [{hypertable: a.b, drop_after: 1d}], schedul: x}", "retention.schedul: unknown key"),
+        ("retention: {schedule: '0 1 * * *'}", "retention.rules: is missing"),
+        ("jobs: [{name: retention, sql: select}]", "jobs[0].name: is what the job of the key `retention` is called"),
         ("jobs: [{name: a, schedule: '* *', sql: select}]", "jobs[0].schedule: `* *` is no schedule"),
         ("jobs: [{name: a, schedule: '0 0 30 2 *', sql: select}]", "jobs[0].schedule: `0 0 30 2 *` never fires"),
         ("jobs: [{name: a, sql: select, overlap: skip}]", "jobs[0].overlap: only means something with `schedule`"),
