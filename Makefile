@@ -43,7 +43,7 @@ deny: ## Check licences, advisories and sources, when cargo-deny is installed
 	fi
 
 bench: ## Measure; prints figures and asserts none
-	$(CARGO) bench --locked --bench operate --bench replicate --bench backup --bench exporter
+	$(CARGO) bench --locked --bench operate --bench replicate --bench backup --bench exporter --bench load
 
 bench-failover: ## Measure how long nobody can write when the primary is killed
 	$(CARGO) bench --locked --bench failover

@@ -13,6 +13,7 @@ mod down;
 mod failover;
 mod failure;
 mod jobs;
+mod load;
 mod logs;
 mod progress;
 mod promote;
@@ -103,6 +104,7 @@ async fn run(cli: &Cli) -> Result<u8, Failure> {
         }
         Verb::Backup { verb } => backup::run(cli, verb).await,
         Verb::Jobs { verb } => Box::pin(jobs::run(cli, verb)).await,
+        Verb::Load(args) => Box::pin(load::run(cli, args)).await,
         Verb::Retention { verb } => Box::pin(retention::run(cli, verb)).await,
         Verb::Restore(args) => restore::run(cli, args).await,
         Verb::Agent(args) => agent::run(cli, args).await,

@@ -5,7 +5,7 @@
 //! 0. words: [`model`], [`error`], [`clock`]
 //! 1. decisions: [`config`], [`plan`], [`status`]
 //! 2. adapters: [`docker`], [`postgres`], [`store`], [`secrets`], [`host`], [`metrics`]
-//! 3. work: [`site`], [`observe`], [`examine`], [`execute`], [`schema`], [`verify`], [`backup`], [`jobs`]
+//! 3. work: [`site`], [`observe`], [`examine`], [`execute`], [`schema`], [`verify`], [`backup`], [`jobs`], [`load`]
 //! 4. loops: [`tasks`], [`http`]
 //! 5. program: [`cli`]
 //!
@@ -22,6 +22,7 @@ pub mod execute;
 pub mod host;
 pub mod http;
 pub mod jobs;
+pub mod load;
 pub mod metrics;
 pub mod model;
 pub mod observe;

@@ -8,6 +8,7 @@ pub mod backup_source;
 pub mod backups;
 pub mod chunks;
 pub mod columns;
+pub mod columns_of_file;
 pub mod container;
 pub mod doctor;
 pub mod endpoint;

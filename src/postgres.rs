@@ -17,6 +17,7 @@ pub mod handover;
 pub mod history;
 pub mod job_runs;
 pub mod ledger;
+pub mod load;
 pub mod lock;
 pub mod look;
 pub mod metrics;

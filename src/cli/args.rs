@@ -3,6 +3,7 @@
 pub mod backup;
 pub mod failover;
 pub mod jobs;
+pub mod load;
 pub mod restore;
 
 use std::path::PathBuf;
@@ -103,6 +104,8 @@ pub enum Verb {
         #[command(subcommand)]
         verb: jobs::JobsVerb,
     },
+    /// Load a CSV file into a table: good rows go in, bad ones into a file with the reason
+    Load(Box<load::LoadArgs>),
     /// Drop chunks of hypertables that are old enough
     Retention {
         /// What to do

@@ -20,6 +20,7 @@ use crate::error::causes;
 use crate::execute::agent::parts::PartsError;
 use crate::execute::{Cause, ExecuteError};
 use crate::jobs::JobError;
+use crate::load::LoadError;
 use crate::model::names::NameError;
 use crate::observe::ObserveError;
 use crate::plan::backup_source::NoSource;
@@ -136,6 +137,23 @@ impl From<SwitchoverError> for Failure {
     fn from(error: SwitchoverError) -> Self {
         let exit = if error.is_worth_a_retry() { exit::TRY_AGAIN } else { exit::FAILED };
         Self::of(exit, &error, error.help())
+    }
+}
+
+impl From<LoadError> for Failure {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Server(error) => error.into(),
+            LoadError::Csv(_) => {
+                let help = "mend that line; nothing was loaded".to_owned();
+                Self::of(exit::USAGE, &error, Some(help))
+            }
+            LoadError::TooMany { .. } => {
+                let help = "the rejects file says why each was; mend them, or accept more".to_owned();
+                Self::of(exit::FAILED, &error, Some(help))
+            }
+            LoadError::Read(_) | LoadError::Rejects { .. } => Self::of(exit::FAILED, &error, None),
+        }
     }
 }
 

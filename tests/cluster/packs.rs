@@ -124,6 +124,68 @@ fn jobs_run(world: &World) {
     assert_eq!(world.status()["health"], "healthy", "a job that fails is no fault of the cluster");
 }
 
+/// A file with some bad rows goes in but for those, over whatever is there, and arrives on the replica.
+fn a_file_loads(world: &World) {
+    const ROWS: usize = 20_000;
+    let path = world.dir.path().join("bars.csv");
+    let mut text = "Symbol,timestamp,open,high,low,close,volume,timeframe,source\n".to_owned();
+    let bad = [(100, "high < low"), (5_000, "volume"), (5_001, "key"), (19_999, "zone"), (20_000, "fields")];
+    for row in 1..=ROWS {
+        let time = format!("2026-10-{:02} {:02}:{:02}Z", 1 + row / 1440, row / 60 % 24, row % 60);
+        let good = format!("LOAD,{time},10,12,9,11,{row},1m,\"a, \"\"b\"\"\"");
+        let line = match bad.iter().find(|(at, _)| *at == row).map(|(_, what)| *what) {
+            Some("high < low") => good.replace(",12,", ",8,"),
+            Some("volume") => good.replace(&format!(",{row},"), ",-1,"),
+            Some("key") => good.replace("LOAD", ""),
+            Some("zone") => good.replace('Z', " Nowhere/City"),
+            Some(_) => format!("{good},1"),
+            None => good,
+        };
+        text += &line;
+        text.push('\n');
+    }
+    std::fs::write(&path, text).unwrap();
+    let file = path.to_str().unwrap();
+    let run = world.run(&["--json", "load", "market_data.ohlcv", file]);
+    let loaded = run.json();
+    assert_eq!(run.code, 1, "{loaded} {}", run.stderr);
+    let number = |key: &str| loaded[key].as_u64();
+    let counted = [number("read"), number("loaded"), number("rejected"), number("skipped")];
+    assert_eq!(counted, [Some(20_000), Some(19_995), Some(5), Some(0)], "{loaded}");
+    let rejects = std::fs::read_to_string(format!("{file}.rejected.csv")).unwrap();
+    let reason = |line: usize| {
+        rejects.lines().find(|row| row.starts_with(&format!("{line},"))).unwrap_or_else(|| panic!("{line}: {rejects}"))
+    };
+    for (line, because) in [
+        (101, "chk_high_"),
+        (5_001, "ohlcv_volume_check"),
+        (5_002, "null value in column \"\"symbol\"\""),
+        (20_000, "(column timestamp)"),
+        (20_001, "10 fields, and the header has 9"),
+    ] {
+        assert!(reason(line).contains(because), "{line}: {}", reason(line));
+    }
+    let count = "select count(*), sum(volume) from market_data.ohlcv where symbol = 'LOAD'";
+    let there = world.sql("primary", count);
+    assert!(there.starts_with(&format!("{}|", ROWS - 5)), "{there}");
+    // Again, from standard input: each row takes its own place.
+    let mut again = world.command(&["--json", "load", "market_data.ohlcv", "-", "--max-rejects", "5"]);
+    let run = crate::world::Run::of(&again.stdin(std::fs::File::open(&path).unwrap()).output().unwrap());
+    assert_eq!((run.code, run.json()["loaded"].as_u64()), (0, Some(19_995)), "{}{}", run.stdout, run.stderr);
+    assert_eq!(world.sql("primary", count), there);
+    // All or nothing.
+    world.sql("primary", "delete from market_data.ohlcv where symbol = 'LOAD'");
+    assert_eq!(world.run(&["load", "market_data.ohlcv", file, "--max-rejects", "4"]).code, 1);
+    assert_eq!(world.sql("primary", count), "0|");
+    // A file without a bad row goes straight in.
+    let good: String =
+        std::fs::read_to_string(&path).unwrap().lines().take(100).map(|line| format!("{line}\n")).collect();
+    std::fs::write(&path, good).unwrap();
+    assert_eq!(world.json(&["load", "market_data.ohlcv", file])["loaded"], 99);
+    assert_eq!(world.run(&["load", "market_data.ohlcv", file, "--ignore", "volum"]).code, 2);
+    world.eventually_equal("market_data.ohlcv", "primary", "replica");
+}
+
 #[test]
 fn all_packs_share_a_cluster_and_arrive_on_a_logical_replica() {
     let world = World::new(JOBS);
@@ -153,6 +215,7 @@ fn all_packs_share_a_cluster_and_arrive_on_a_logical_replica() {
     world.configure(RETENTION);
     world.ok(&["up"]);
     retention_drops(&world);
+    a_file_loads(&world);
     world.eventually("every chunk is mirrored", || world.status()["health"] == "healthy");
     let verified = world.json(&["replication", "verify", "--full"]);
     assert_eq!(verified["replicas"][0]["outcome"], "equal", "{verified}");
