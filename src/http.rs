@@ -3,15 +3,16 @@
 //! In: connections, and the published look. Out: answers made from that look alone; a request never makes the agent look.
 //! A client that is slow, silent or one of too many is cut off and keeps nobody else waiting for long.
 
+pub mod page;
 pub mod readiness;
 pub mod routes;
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use axum::Router;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -22,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::metrics::{Collected, PassMetrics};
 use crate::status::latest::Latest;
+use page::stream::Streams;
 
 /// What a client may cost.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +34,10 @@ pub struct Limits {
     pub connection: Duration,
     /// Within it, how long the request's head may take.
     pub head: Duration,
+    /// How many open pages are kept up to date at a time.
+    pub streams: usize,
+    /// How long one of them is, before it has to ask again.
+    pub stream: Duration,
     /// How long answers that are on their way may take when the agent ends.
     pub drain: Duration,
 }
@@ -44,6 +50,9 @@ impl Default for Limits {
             // What we answer fits into a socket's buffer; only who does not read at all takes longer.
             connection: Duration::from_secs(10),
             head: Duration::from_secs(5),
+            // A quarter of the connections: pages that stay open leave probes and scrapers their room.
+            streams: 16,
+            stream: Duration::from_mins(5),
             // The whole agent has eight.
             drain: Duration::from_secs(1),
         }
@@ -62,6 +71,35 @@ pub struct Source {
     pub passes: PassMetrics,
     /// What the collectors brought.
     pub collected: watch::Receiver<Collected>,
+    /// What open pages have in common.
+    pub streams: Streams,
+}
+
+/// When a connection is cut off. Shared by the connection and what answers on it.
+#[derive(Clone, Debug)]
+pub struct Deadline(Arc<Mutex<Instant>>);
+
+impl Deadline {
+    fn new(at: Instant) -> Self {
+        Self(Arc::new(Mutex::new(at)))
+    }
+
+    fn at(&self) -> Instant {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts it off.
+    fn extend(&self, to: Instant) {
+        let mut at = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *at = to.max(*at);
+    }
+
+    /// Ends when it has come.
+    async fn reached(&self) {
+        while self.at() > Instant::now() {
+            tokio::time::sleep_until(self.at().into()).await;
+        }
+    }
 }
 
 /// Begins to listen.
@@ -111,16 +149,19 @@ pub async fn serve(listener: &TcpListener, router: Router, limits: Limits, stop:
 
 /// One request and its answer.
 async fn connection(stream: TcpStream, router: Router, limits: Limits) {
+    let deadline = Deadline::new(Instant::now() + limits.connection);
+    let router = router.layer(Extension(deadline.clone()));
     let answering = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head)
         .max_buf_size(MOST_HEAD_BYTES)
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    match tokio::time::timeout(limits.connection, answering).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!("a connection broke off: {error}"),
-        Err(_) => tracing::debug!("a client was too slow"),
+    tokio::select! {
+        answered = answering => if let Err(error) = answered {
+            tracing::debug!("a connection broke off: {error}");
+        },
+        () = deadline.reached() => tracing::debug!("a client was too slow"),
     }
 }
 

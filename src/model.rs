@@ -19,6 +19,7 @@ pub mod observed;
 pub mod outside;
 pub mod pack;
 pub mod promotion;
+pub mod readable;
 pub mod rows;
 pub mod seen;
 pub mod segment;

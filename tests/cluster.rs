@@ -14,6 +14,9 @@ mod backup_schedule;
 #[path = "cluster/bad_input.rs"]
 mod bad_input;
 
+#[path = "cluster/browser.rs"]
+mod browser;
+
 #[path = "cluster/compression.rs"]
 mod compression;
 
@@ -58,6 +61,9 @@ mod outside;
 
 #[path = "cluster/packs.rs"]
 mod packs;
+
+#[path = "cluster/page.rs"]
+mod page;
 
 #[path = "cluster/physical.rs"]
 mod physical;

@@ -12,26 +12,29 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::{Deserialize, Serialize};
 
-use super::Source;
 use super::readiness::{self, Verdict};
+use super::{Source, page};
 use crate::clock::rfc3339;
 use crate::metrics;
 use crate::status::Status;
 use crate::status::latest::Latest;
 
 /// Every path there is.
-pub const PATHS: [&str; 7] = ["/", "/livez", "/readyz", "/primary", "/replica", "/api/v1/status", "/metrics"];
+pub const PATHS: [&str; 8] =
+    ["/", page::stream::PATH, "/livez", "/readyz", "/primary", "/replica", "/api/v1/status", "/metrics"];
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
-const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+/// The media type of the page.
+pub const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const SCRAPE: HeaderValue = HeaderValue::from_static(metrics::CONTENT_TYPE);
 
 /// All paths, answered from one source.
 pub fn router(source: Source) -> Router {
-    let [page, livez, readyz, primary, replica, status, scrape] = PATHS;
+    let [root, events, livez, readyz, primary, replica, status, scrape] = PATHS;
     Router::new()
-        .route(page, get(index))
+        .route(root, get(page::answer))
+        .route(events, get(page::stream::answer))
         .route(livez, get(async |State(source): State<Source>| probe(&source, readiness::alive)))
         .route(readyz, get(async |State(source): State<Source>| probe(&source, readiness::ready)))
         .route(primary, get(async |State(source): State<Source>, asked| about(&source, asked, readiness::primary)))
@@ -61,13 +64,6 @@ struct Document<'a> {
     status: &'a Status,
     observed_at: String,
     age_seconds: f64,
-}
-
-async fn index() -> Response {
-    let links: Vec<String> = PATHS[1..].iter().map(|path| format!("<a href=\"{path}\">{path}</a>")).collect();
-    let version = env!("CARGO_PKG_VERSION");
-    let page = format!("<!doctype html><title>hypertide</title><p>hypertide {version}: {}</p>\n", links.join(" "));
-    answer(StatusCode::OK, HTML, page)
 }
 
 async fn status(State(source): State<Source>) -> Response {
@@ -114,7 +110,7 @@ fn tell(verdict: Verdict) -> Response {
 }
 
 /// An error in the shape the command line uses with `--json`.
-fn error(code: StatusCode, message: &str) -> Response {
+pub fn error(code: StatusCode, message: &str) -> Response {
     json(code, &serde_json::json!({ "error": { "message": message } }))
 }
 

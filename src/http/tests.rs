@@ -29,8 +29,9 @@ async fn with_server<F: Future<Output = ()>>(latest: Latest, limits: Limits, ask
     let at = listener.local_addr().expect("bound");
     let (_publish, latest) = watch::channel(latest);
     let (_collects, collected) = watch::channel(Collected::default());
-    let router = routes::router(Source { latest, passes: PassMetrics::default(), collected });
     let stop = CancellationToken::new();
+    let streams = Streams::new(limits, stop.clone());
+    let router = routes::router(Source { latest, passes: PassMetrics::default(), collected, streams });
     let asking = async {
         ask(at).await;
         stop.cancel();
@@ -93,7 +94,7 @@ async fn every_path_answers_and_nothing_is_to_be_cached() {
 async fn what_is_not_there_or_not_allowed_is_told_in_json() {
     with_server(seen(), Limits::default(), async |at| {
         for (request, code, said) in [
-            ("GET /nowhere", 404, "there is no /nowhere; there are / /livez"),
+            ("GET /nowhere", 404, "there is no /nowhere; there are / /events /livez"),
             ("GET /readyz/", 404, "there is no /readyz/"),
             ("GET /primary?node=nobody", 404, "there is no node `nobody`"),
             ("GET /primary?nod=primary-1", 400, "unknown field `nod`"),
@@ -167,6 +168,7 @@ async fn nobody_is_kept_waiting_by_those_who_send_nothing() {
         connection: Duration::from_millis(200),
         head: Duration::from_millis(100),
         drain: Duration::from_millis(100),
+        ..Limits::default()
     };
     with_server(seen(), limits, async |at| {
         let mut silent = Vec::new();
@@ -224,4 +226,82 @@ async fn a_lost_primary_and_a_lost_replica_are_told() {
         assert_eq!((primary.code, primary.body.as_str()), (503, "no node takes writes\n"));
     })
     .await;
+}
+
+#[tokio::test]
+async fn the_page_may_run_what_is_in_it_and_nothing_else() {
+    with_server(seen(), Limits::default(), async |at| {
+        let page = get(at, "/").await;
+        assert_eq!(page.code, 200);
+        for header in
+            ["content-security-policy: default-src 'none'; style-src 'sha256-", "x-content-type-options: nosniff"]
+        {
+            assert!(page.head.contains(header), "{}", page.head);
+        }
+        assert!(!page.head.contains("unsafe") && !page.head.contains("http:"), "{}", page.head);
+        for outside in ["src=\"http", "href=\"http", "url(", "@import"] {
+            assert!(!page.body.contains(outside), "{outside}");
+        }
+    })
+    .await;
+}
+
+/// Reads until a piece of text has come, or nothing more does.
+async fn read_until(stream: &mut TcpStream, wanted: &str) -> String {
+    let mut text = Vec::new();
+    while !String::from_utf8_lossy(&text).contains(wanted) {
+        if stream.read_buf(&mut text).await.expect("it answers") == 0 {
+            break;
+        }
+    }
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+async fn open_page(at: SocketAddr) -> TcpStream {
+    let mut stream = TcpStream::connect(at).await.expect("it listens");
+    stream.write_all(b"GET /events HTTP/1.1\r\nhost: test\r\n\r\n").await.expect("it reads");
+    stream
+}
+
+#[tokio::test]
+async fn open_pages_are_told_at_once_and_are_few_and_end() {
+    let limits = Limits {
+        streams: 2,
+        stream: Duration::from_millis(1500),
+        connection: Duration::from_millis(500),
+        ..Limits::default()
+    };
+    with_server(seen(), limits, async |at| {
+        let (mut first, mut second) = (open_page(at).await, open_page(at).await);
+        for stream in [&mut first, &mut second] {
+            let begun = read_until(stream, "event: beat").await;
+            assert!(begun.to_lowercase().contains("content-type: text/event-stream"), "{begun}");
+            assert!(begun.contains("event: page") && begun.contains("data: <main id=\"main\""), "{begun}");
+        }
+        let third = get(at, "/events").await;
+        assert_eq!(third.code, 503, "{}", third.body);
+        assert!(third.json()["error"]["message"].as_str().is_some_and(|it| it.contains("as many pages")));
+        assert_eq!(get(at, "/livez").await.code, 200, "others are answered");
+        let rest = read_until(&mut first, "never comes").await;
+        assert!(rest.contains("event: beat"), "longer than another connection\n{rest}");
+        assert!(!rest.contains("event: page"), "nothing changed\n{rest}");
+        drop(second);
+        let again = read_until(&mut open_page(at).await, "event: beat").await;
+        assert!(again.contains("200 OK"), "there is room again\n{again}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn open_pages_end_with_the_agent() {
+    let limits = Limits { drain: Duration::from_secs(60), ..Limits::default() };
+    let mut open = None;
+    with_server(seen(), limits, async |at| {
+        let mut stream = open_page(at).await;
+        read_until(&mut stream, "event: beat").await;
+        open = Some(stream);
+    })
+    .await;
+    let rest = read_until(&mut open.expect("kept"), "never comes").await;
+    assert!(rest.ends_with("0\r\n\r\n") || rest.is_empty(), "it is complete\n{rest}");
 }

@@ -14,6 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::http::page::stream::Streams;
 use crate::http::{self, Limits, Source};
 use crate::metrics::{Collected, PassMetrics};
 use crate::site::Site;
@@ -96,9 +97,15 @@ pub async fn run(site: &Site) -> Result<(), AgentError> {
     if let Some(listener) = &listener {
         // Nobody else reads what they bring.
         crew.keep("collectors", || collect::run(site, &handles, &collects));
-        let router =
-            http::routes::router(Source { latest: handles.latest.clone(), passes: metrics.clone(), collected });
-        crew.keep("http", move || http::serve(listener, router.clone(), Limits::default(), stop));
+        let limits = Limits::default();
+        let source = Source {
+            latest: handles.latest.clone(),
+            passes: metrics.clone(),
+            collected,
+            streams: Streams::new(limits, stop.clone()),
+        };
+        let router = http::routes::router(source);
+        crew.keep("http", move || http::serve(listener, router.clone(), limits, stop));
     }
 
     tracing::info!(cluster = %site.desired.cluster, "agent started");

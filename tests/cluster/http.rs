@@ -8,7 +8,9 @@ use std::time::Duration;
 use bollard::Docker;
 use serde_json::Value;
 
+use crate::browser::Browser;
 use crate::metrics::promtool_objects_to;
+use crate::page;
 use crate::world::{World, docker};
 
 /// Code and body of an answer; `None` when nobody answers.
@@ -49,8 +51,10 @@ async fn the_agent_tells_over_http_how_the_cluster_is() {
     eventually_code(&world, "/replica", 200);
     what_is_well_is_told(&world);
     prometheus_understands_the_metrics(&world);
-    nodes_that_are_away_are_told(&world, &docker()).await;
+    let mut browser = page::shows_a_healthy_cluster(&world);
+    nodes_that_are_away_are_told(&world, &docker(), &mut browser).await;
     the_address_is_a_port_like_any_other(&world).await;
+    page::says_that_nobody_answers(&mut browser);
     a_foreground_agent_answers_and_ends_when_it_is_told_to(&world);
 }
 
@@ -115,7 +119,7 @@ fn prometheus_understands_the_metrics(world: &World) {
     assert!(!text.contains(password));
 }
 
-async fn nodes_that_are_away_are_told(world: &World, docker: &Docker) {
+async fn nodes_that_are_away_are_told(world: &World, docker: &Docker, browser: &mut Browser) {
     let (primary, replica) = (world.container("primary-1"), world.container("replica-1"));
     // Frozen, and not killed: the agent would have it back within a second.
     docker.pause_container(&replica).await.unwrap();
@@ -128,6 +132,8 @@ async fn nodes_that_are_away_are_told(world: &World, docker: &Docker) {
     }
     assert!(text.contains("hypertide_slot_retained_bytes{node=\"replica-1\"}"), "the primary knows\n{text}");
 
+    page::follows_a_replica_that_is_away(browser);
+
     docker.pause_container(&primary).await.unwrap();
     eventually_answer(world, "/primary", 503, "no node takes writes\n");
     assert_eq!((code(world, "/livez"), code(world, "/readyz")), (200, 200));
@@ -136,6 +142,7 @@ async fn nodes_that_are_away_are_told(world: &World, docker: &Docker) {
     for unknown in ["hypertide_node_epoch", "hypertide_slot_", "hypertide_replication_lag"] {
         assert!(!text.contains(unknown), "{unknown} is not known\n{text}");
     }
+    page::follows_a_primary_that_is_away(browser);
     docker.unpause_container(&primary).await.unwrap();
     docker.unpause_container(&replica).await.unwrap();
     eventually_code(world, "/primary", 200);

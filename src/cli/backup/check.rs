@@ -3,7 +3,6 @@
 use chrono::Utc;
 
 use super::configured;
-use super::list::size;
 use super::pick::{Which, pick};
 use crate::backup::tools::{ServerAddress, Toolbox};
 use crate::backup::verify::{self, CheckOutcome, CheckReport, Means};
@@ -14,6 +13,7 @@ use crate::cli::progress::shown;
 use crate::cli::{exit, render};
 use crate::docker::engine::Engine;
 use crate::execute::Event;
+use crate::model::readable::size;
 
 /// Runs the verb. Exit code 1 when an object is not what it was.
 pub async fn run(cli: &Cli, args: &CheckArgs) -> Result<u8, Failure> {

@@ -10,6 +10,7 @@ use crate::cli::args::Cli;
 use crate::cli::args::backup::{ListArgs, ShowArgs};
 use crate::cli::failure::Failure;
 use crate::cli::{exit, render};
+use crate::model::readable::size;
 
 /// A backup in a list.
 #[derive(Debug, Serialize)]
@@ -101,15 +102,6 @@ impl Line {
         )
         .trim_end()
         .to_owned()
-    }
-}
-
-/// Bytes for people.
-pub fn size(bytes: u64) -> String {
-    const UNITS: [(u64, &str); 4] = [(1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
-    match UNITS.iter().find(|(unit, _)| bytes >= *unit) {
-        None => format!("{bytes} B"),
-        Some((unit, name)) => format!("{}.{} {name}", bytes / unit, bytes % unit * 10 / unit),
     }
 }
 

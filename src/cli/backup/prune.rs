@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::Utc;
 use serde::Serialize;
 
-use super::list::size;
 use super::{Opened, configured, open_all};
 use crate::backup::catalog;
 use crate::backup::prune::{self, Known, Prune, Removed};
@@ -15,6 +14,7 @@ use crate::cli::failure::Failure;
 use crate::cli::{exit, render};
 use crate::model::backup::Scope;
 use crate::model::desired::Desired;
+use crate::model::readable::size;
 use crate::plan::retention::reason::Because;
 use crate::plan::retention::{Decision, LogDecision, Policies};
 

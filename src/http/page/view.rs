@@ -1,0 +1,439 @@
+//! What is on the status page, in words. Pure: from the published look and the time to values that the templates place.
+//!
+//! What is too old to count is shown, and said to be old at every place where it could be taken for what is. Colour says nothing that a
+//! word or a sign does not say too.
+
+mod backups;
+mod nodes;
+
+use std::time::Instant;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+
+use crate::clock::rfc3339;
+use crate::model::cluster::Health;
+use crate::model::promotion::PastPromotion;
+use crate::model::readable::{size, span};
+use crate::plan::hold::Hold;
+use crate::status::latest::Latest;
+use crate::status::{HypertableStatus, Status};
+
+pub use backups::{JobRow, Mark, Tick, TimeRow};
+pub use nodes::{ChunksBar, NodeCard, Row};
+
+/// How many of the last changes of the primary are shown.
+const MOST_PROMOTIONS: usize = 5;
+
+/// What is on the page.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// The document's title.
+    pub title: String,
+    /// The cluster's name; none before the first look.
+    pub cluster: Option<String>,
+    /// How it is, in a word.
+    pub health: Badge,
+    /// The same in a sentence, which changes only when something happened: it is read aloud.
+    pub sentence: String,
+    /// What is shown is old, or nothing was seen yet, or the last look failed.
+    pub warning: Option<Warning>,
+    /// The rest; none before the first look.
+    pub seen: Option<Seen>,
+}
+
+/// What a look saw.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// It is too old to count.
+    pub is_old: bool,
+    /// What to know first.
+    pub facts: Vec<Fact>,
+    /// What is held and needs somebody, the gravest first.
+    pub needs: Vec<HoldRow>,
+    /// What is held and passes by itself.
+    pub passes: Vec<HoldRow>,
+    /// The node that takes writes.
+    pub primary: Option<NodeCard>,
+    /// All others.
+    pub replicas: Vec<NodeCard>,
+    /// Published hypertables.
+    pub hypertables: Vec<HypertableStatus>,
+    /// Publications for, and subscriptions to, servers outside.
+    pub outside: Vec<OutsideRow>,
+    /// The last changes of the primary.
+    pub promotions: Vec<PromotionRow>,
+    /// Backup jobs.
+    pub jobs: Vec<JobRow>,
+    /// The marks of the timelines' common axis.
+    pub ticks: Vec<Tick>,
+}
+
+/// How good or bad something is. Each has a sign of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    /// As it should be.
+    Good,
+    /// Passes by itself.
+    Passing,
+    /// Somebody should look.
+    Warn,
+    /// Somebody has to act.
+    Bad,
+    /// Not known, or not known any more.
+    Unknown,
+}
+
+/// A word with its tone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Badge {
+    /// How good that is.
+    pub tone: Tone,
+    /// What is the case.
+    pub word: String,
+}
+
+/// Something old, or missing.
+#[derive(Clone, Debug)]
+pub struct Warning {
+    /// What.
+    pub what: String,
+    /// Why, as far as it is known.
+    pub because: Option<String>,
+}
+
+/// A figure with its name.
+#[derive(Clone, Debug)]
+pub struct Fact {
+    /// Its name.
+    pub name: &'static str,
+    /// The figure.
+    pub value: String,
+    /// More about it.
+    pub more: Option<String>,
+}
+
+/// A point in time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct At {
+    /// RFC 3339.
+    pub iso: String,
+    /// For people, in UTC.
+    pub text: String,
+    /// How long ago, or how long until then.
+    pub ago: String,
+}
+
+/// A hold.
+#[derive(Clone, Debug)]
+pub struct HoldRow {
+    /// What it is about.
+    pub what: String,
+    /// Its stable word.
+    pub label: &'static str,
+    /// How grave it is.
+    pub badge: Badge,
+    /// The reason.
+    pub text: String,
+    /// What to do next.
+    pub help: Option<String>,
+}
+
+/// A publication or subscription.
+#[derive(Clone, Debug)]
+pub struct OutsideRow {
+    /// `publication` or `subscription`.
+    pub kind: &'static str,
+    /// Its name.
+    pub name: String,
+    /// How it is.
+    pub badge: Badge,
+    /// What it carries.
+    pub more: String,
+}
+
+/// A change of the primary.
+#[derive(Clone, Debug)]
+pub struct PromotionRow {
+    /// When.
+    pub at: At,
+    /// `switchover` or `failover`.
+    pub kind: String,
+    /// The primary before.
+    pub from: String,
+    /// The primary afterwards.
+    pub to: String,
+    /// The epoch it began.
+    pub epoch: u64,
+    /// Who asked for it, and why.
+    pub why: String,
+    /// For how long no node took writes.
+    pub pause: String,
+    /// What was lost.
+    pub lost: String,
+}
+
+impl Tone {
+    /// The name of its style.
+    pub const fn class(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Passing => "passing",
+            Self::Warn => "warn",
+            Self::Bad => "bad",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// Its sign, for those who do not see the colour.
+    pub const fn sign(self) -> &'static str {
+        match self {
+            Self::Good => "✓",
+            Self::Passing => "…",
+            Self::Warn => "!",
+            Self::Bad => "✕",
+            Self::Unknown => "?",
+        }
+    }
+}
+
+impl Badge {
+    /// A word of this tone.
+    pub fn new(tone: Tone, word: impl Into<String>) -> Self {
+        Self { tone, word: word.into() }
+    }
+
+    /// The same of a look that is too old to count.
+    fn was(self) -> Self {
+        Self { tone: Tone::Unknown, word: format!("was {}", self.word) }
+    }
+}
+
+impl At {
+    fn new(at: DateTime<Utc>, clock: DateTime<Utc>) -> Self {
+        let seconds = (clock - at).num_seconds();
+        let ago = match seconds {
+            ..=-60 => format!("in {}", span(seconds.unsigned_abs())),
+            -59..=-1 => "in less than a minute".to_owned(),
+            0..60 => "less than a minute ago".to_owned(),
+            _ => format!("{} ago", span(seconds.unsigned_abs())),
+        };
+        Self {
+            iso: at.to_rfc3339_opts(SecondsFormat::Secs, true),
+            text: at.format("%Y-%m-%d %H:%M UTC").to_string(),
+            ago,
+        }
+    }
+
+    /// Of a time that the status tells as text.
+    fn parse(text: Option<&str>, clock: DateTime<Utc>) -> Option<Self> {
+        Some(Self::new(time(text?)?, clock))
+    }
+}
+
+fn time(text: &str) -> Option<DateTime<Utc>> {
+    text.parse().ok()
+}
+
+/// When the agent looked last, by the host's clock.
+pub fn looked(latest: &Latest) -> String {
+    let clock_of = |text: String| text.get(11..19).map(|time| format!("{time} UTC"));
+    latest.look.as_ref().and_then(|look| clock_of(rfc3339(look.at))).unwrap_or_else(|| "never".to_owned())
+}
+
+impl Page {
+    /// What is to be shown now. `clock` is the same time as `now`.
+    pub fn of(latest: &Latest, now: Instant, clock: DateTime<Utc>) -> Self {
+        let Some(look) = &latest.look else {
+            let because = latest.failure.clone();
+            return Self {
+                title: "not known · hypertide".to_owned(),
+                cluster: None,
+                health: Badge::new(Tone::Unknown, "not known"),
+                sentence: "The agent has seen nothing of the cluster yet.".to_owned(),
+                warning: because
+                    .map(|because| Warning { what: "The last look failed.".into(), because: Some(because) }),
+                seen: None,
+            };
+        };
+        let status = &look.status;
+        let is_old = latest.fresh(now).is_none();
+        let warning = if is_old {
+            let age = span(look.age(now).as_secs());
+            let what =
+                format!("What is shown is {age} old and may no longer be so. Nobody has seen the cluster since.");
+            Some(Warning { what, because: latest.failure.clone() })
+        } else {
+            let failed = |because| Warning { what: "The last look failed.".to_owned(), because: Some(because) };
+            latest.failure.clone().map(failed)
+        };
+        let badge = health(status.health);
+        let (health, sentence) = if is_old {
+            let sentence = format!("How the cluster is is not known. When it was last seen, at {}, ", looked(latest));
+            (Badge::new(Tone::Unknown, "not known"), format!("{sentence}it was {}.", badge.word))
+        } else {
+            (badge, sentence(status))
+        };
+        Self {
+            title: format!("{} {} · {} · hypertide", health.tone.sign(), health.word, status.cluster),
+            cluster: Some(status.cluster.clone()),
+            health,
+            sentence,
+            warning,
+            seen: Some(Seen::of(status, is_old, clock)),
+        }
+    }
+}
+
+fn health(health: Health) -> Badge {
+    let tone = match health {
+        Health::Healthy => Tone::Good,
+        Health::Degraded => Tone::Warn,
+        Health::Down => Tone::Bad,
+    };
+    Badge::new(tone, health.word())
+}
+
+/// What is the case, and how much is to be done about it.
+fn sentence(status: &Status) -> String {
+    let passing = status.holds.iter().filter(|hold| hold.reason.is_passing()).count();
+    let needs = status.holds.len() - passing;
+    let count = |count: usize, singular: &str, plural: &str| match count {
+        0 => None,
+        1 => Some(format!("1 thing {singular}")),
+        count => Some(format!("{count} things {plural}")),
+    };
+    let counts = [count(needs, "needs you", "need you"), count(passing, "passes by itself", "pass by themselves")];
+    let counts: Vec<String> = counts.into_iter().flatten().collect();
+    let writes = match status.health {
+        Health::Healthy => return "Writes work, every replica is complete, and nothing is held.".to_owned(),
+        Health::Degraded => "Writes work",
+        Health::Down => "No node takes writes",
+    };
+    match counts.as_slice() {
+        [] => format!("{writes}; something is being done."),
+        counts => format!("{writes}; {}.", counts.join(", ")),
+    }
+}
+
+impl Seen {
+    fn of(status: &Status, is_old: bool, clock: DateTime<Utc>) -> Self {
+        let (passes, mut needs): (Vec<&Hold>, Vec<&Hold>) =
+            status.holds.iter().partition(|hold| hold.reason.is_passing());
+        needs.sort_by_key(|hold| !hold.reason.is_refusal());
+        let card = |node| NodeCard::of(node, status, is_old, clock);
+        let primary = status.nodes.iter().find(|node| status.primary.as_ref() == Some(&node.name));
+        let replicas = status.nodes.iter().filter(|node| status.primary.as_ref() != Some(&node.name));
+        Self {
+            is_old,
+            facts: facts(status, clock),
+            needs: needs.into_iter().map(HoldRow::of).collect(),
+            passes: passes.into_iter().map(HoldRow::of).collect(),
+            primary: primary.map(card),
+            replicas: replicas.map(card).collect(),
+            hypertables: status.hypertables.clone(),
+            outside: outside(status, is_old),
+            promotions: status.promotions.iter().take(MOST_PROMOTIONS).map(|it| PromotionRow::of(it, clock)).collect(),
+            jobs: status.backups.jobs.iter().map(|job| JobRow::of(job, is_old, clock)).collect(),
+            ticks: backups::ticks(),
+        }
+    }
+}
+
+fn facts(status: &Status, clock: DateTime<Utc>) -> Vec<Fact> {
+    let nobody = || "nobody answers".to_owned();
+    let failover = match (status.failover.paused, status.failover.automatic) {
+        (Some(pause), _) => {
+            let until = pause.until.map(|until| At::new(until, clock).text);
+            Fact { name: "Failover", value: "paused".into(), more: until.map(|until| format!("until {until}")) }
+        }
+        (None, true) => Fact { name: "Failover", value: "automatic".into(), more: None },
+        (None, false) => Fact { name: "Failover", value: "by hand".into(), more: Some("hypertide promote".into()) },
+    };
+    let backup = |name, at: &Option<String>, never: &str| {
+        let at = At::parse(at.as_deref(), clock);
+        let (value, more) = at.map_or_else(|| (never.to_owned(), None), |at| (at.ago, Some(at.text)));
+        Fact { name, value, more }
+    };
+    let mut facts = vec![
+        Fact { name: "Writes go to", value: status.endpoint.read_write.clone().unwrap_or_else(nobody), more: None },
+        Fact { name: "Reads go to", value: status.endpoint.read_only.clone().unwrap_or_else(nobody), more: None },
+        failover,
+    ];
+    if status.backups.jobs.is_empty() {
+        facts.push(Fact { name: "Backups", value: "none configured".into(), more: None });
+    } else {
+        facts.push(backup("Last backup", &status.backups.last_success, "none yet"));
+        facts.push(backup("Last restored and compared", &status.backups.last_verified, "never"));
+    }
+    let (name, more) = ("Epoch", Some("one more with each change of the primary".into()));
+    facts.extend(status.epoch.map(|epoch| Fact { name, value: epoch.to_string(), more }));
+    facts
+}
+
+impl HoldRow {
+    fn of(hold: &Hold) -> Self {
+        let badge = match (hold.reason.is_refusal(), hold.reason.is_passing()) {
+            (true, _) => Badge::new(Tone::Bad, "refused"),
+            (_, true) => Badge::new(Tone::Passing, "passes by itself"),
+            _ => Badge::new(Tone::Warn, "needs you"),
+        };
+        Self {
+            what: hold.what.clone(),
+            label: hold.reason.label(),
+            badge,
+            text: hold.reason.to_string(),
+            help: hold.reason.help(),
+        }
+    }
+}
+
+fn outside(status: &Status, is_old: bool) -> Vec<OutsideRow> {
+    let badge = |state: &'static str| {
+        let tone = match state {
+            "published" | "streaming" => Tone::Good,
+            "copying" => Tone::Passing,
+            "unknown" => Tone::Unknown,
+            _ => Tone::Warn,
+        };
+        let badge = Badge::new(tone, state);
+        if is_old { badge.was() } else { badge }
+    };
+    let count = |count: Option<usize>, of: &str| count.map(|count| format!("{count} {of}"));
+    let joined = |parts: [Option<String>; 2]| parts.into_iter().flatten().collect::<Vec<_>>().join(", ");
+    let publications = status.publications.iter().map(|it| OutsideRow {
+        kind: "publication",
+        name: it.name.to_string(),
+        badge: badge(it.state),
+        more: joined([count(it.tables, "tables"), count(it.chunks, "chunks")]),
+    });
+    let subscriptions = status.subscriptions.iter().map(|it| OutsideRow {
+        kind: "subscription",
+        name: it.name.to_string(),
+        badge: badge(it.state),
+        more: joined([count(it.tables, "tables"), it.lag_bytes.map(|bytes| format!("{} to apply", size(bytes)))]),
+    });
+    publications.chain(subscriptions).collect()
+}
+
+impl PromotionRow {
+    fn of(past: &PastPromotion, clock: DateTime<Utc>) -> Self {
+        let bytes = past.lost_bytes.map(|bytes| format!("{} of log", size(bytes)));
+        let transactions = past.lost_transactions.map(|count| format!("{count} transactions"));
+        let known: Vec<String> = bytes.into_iter().chain(transactions).collect();
+        let at_least = if past.loss == "at_least" { "at least " } else { "" };
+        Self {
+            at: At::new(past.at, clock),
+            kind: past.kind.clone(),
+            from: past.from.clone(),
+            to: past.to.clone(),
+            epoch: past.epoch,
+            why: format!("{}: {}", past.by, past.why),
+            pause: format!("{:.3} s", past.write_pause.as_secs_f64()),
+            lost: match known.as_slice() {
+                _ if past.lost_bytes == Some(0) => "nothing".to_owned(),
+                [] => "not known".to_owned(),
+                known => format!("{at_least}{}", known.join(", ")),
+            },
+        }
+    }
+}
