@@ -32,7 +32,11 @@
   };
   const hear = () => {
     heard = Date.now();
-    lost.hidden = true;
+    if (!lost.hidden) {
+      lost.hidden = true;
+      document.documentElement.classList.remove("lost");
+      document.title = document.getElementById("main").dataset.title;
+    }
     live.textContent = "live";
   };
   const listen = () => {
@@ -42,8 +46,10 @@
   };
   setInterval(() => {
     const quiet = Date.now() - heard;
-    if (quiet > silence) {
+    if (quiet > silence && lost.hidden) {
       lost.hidden = false;
+      document.documentElement.classList.add("lost");
+      document.title = "? not known · hypertide";
       live.textContent = "";
     }
     // A browser gives up for good on an answer that is no stream, such as 503.

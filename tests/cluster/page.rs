@@ -76,6 +76,7 @@ pub fn follows_a_primary_that_is_away(browser: &mut Browser) {
 /// The agent is gone, and the open page says that it shows the past.
 pub fn says_that_nobody_answers(browser: &mut Browser) {
     browser.wait_for("the page says that it is old", "!document.getElementById('lost').hidden");
+    browser.wait_for("also in its title", "document.title.startsWith('? not known')");
     browser.keep_picture("lost-phone-light", PHONE, "light");
     assert_eq!(browser.value("window.isTheSame"), true);
 }

@@ -178,6 +178,16 @@ fn whatever_comes_from_outside_is_text_and_never_markup() {
 }
 
 #[test]
+fn what_is_to_be_typed_stands_out() {
+    let now = Instant::now();
+    let mut status = well();
+    status.holds.push(Hold::new("a", Reason::Unknown("no `psql` here".into())));
+    status.holds.push(Hold::new("b", Reason::Unknown("only one ` here".into())));
+    let html = html(&latest(status, now), now);
+    assert!(html.contains("no <code>psql</code> here") && html.contains("only one ` here"), "{html}");
+}
+
+#[test]
 fn a_page_is_marked_up_for_those_who_do_not_see_it() {
     let now = Instant::now();
     for status in [well(), troubled()] {

@@ -5,6 +5,8 @@
 
 mod backups;
 mod nodes;
+mod outside;
+mod promotions;
 
 use std::time::Instant;
 
@@ -12,14 +14,15 @@ use chrono::{DateTime, SecondsFormat, Utc};
 
 use crate::clock::rfc3339;
 use crate::model::cluster::Health;
-use crate::model::promotion::PastPromotion;
-use crate::model::readable::{size, span};
+use crate::model::readable::{self, span};
 use crate::plan::hold::Hold;
 use crate::status::latest::Latest;
 use crate::status::{HypertableStatus, Status};
 
 pub use backups::{JobRow, Mark, Tick, TimeRow};
 pub use nodes::{ChunksBar, NodeCard, Row};
+pub use outside::OutsideRow;
+pub use promotions::PromotionRow;
 
 /// How many of the last changes of the primary are shown.
 const MOST_PROMOTIONS: usize = 5;
@@ -133,43 +136,18 @@ pub struct HoldRow {
     /// How grave it is.
     pub badge: Badge,
     /// The reason.
-    pub text: String,
+    pub text: Vec<Piece>,
     /// What to do next.
-    pub help: Option<String>,
+    pub help: Option<Vec<Piece>>,
 }
 
-/// A publication or subscription.
-#[derive(Clone, Debug)]
-pub struct OutsideRow {
-    /// `publication` or `subscription`.
-    pub kind: &'static str,
-    /// Its name.
-    pub name: String,
-    /// How it is.
-    pub badge: Badge,
-    /// What it carries.
-    pub more: String,
-}
-
-/// A change of the primary.
-#[derive(Clone, Debug)]
-pub struct PromotionRow {
-    /// When.
-    pub at: At,
-    /// `switchover` or `failover`.
-    pub kind: String,
-    /// The primary before.
-    pub from: String,
-    /// The primary afterwards.
-    pub to: String,
-    /// The epoch it began.
-    pub epoch: u64,
-    /// Who asked for it, and why.
-    pub why: String,
-    /// For how long no node took writes.
-    pub pause: String,
-    /// What was lost.
-    pub lost: String,
+/// Part of a sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// It is to be typed, or a name; sentences have that between backticks.
+    pub is_code: bool,
+    /// The text.
+    pub text: String,
 }
 
 impl Tone {
@@ -228,6 +206,21 @@ impl At {
     fn parse(text: Option<&str>, clock: DateTime<Utc>) -> Option<Self> {
         Some(Self::new(time(text?)?, clock))
     }
+}
+
+/// A sentence, taken apart at its backticks; one without a second to it is a character like any other.
+fn pieces(text: &str) -> Vec<Piece> {
+    let parts: Vec<&str> = text.split('`').collect();
+    if parts.len() % 2 == 0 {
+        return vec![Piece { is_code: false, text: text.to_owned() }];
+    }
+    let piece = |(place, text): (usize, &&str)| Piece { is_code: place % 2 == 1, text: (*text).to_owned() };
+    parts.iter().enumerate().map(piece).filter(|piece| !piece.text.is_empty()).collect()
+}
+
+/// A count with its noun.
+fn counted(count: u64, noun: &str) -> String {
+    format!("{} {noun}{}", readable::count(count), if count == 1 { "" } else { "s" })
 }
 
 fn time(text: &str) -> Option<DateTime<Utc>> {
@@ -331,7 +324,7 @@ impl Seen {
             primary: primary.map(card),
             replicas: replicas.map(card).collect(),
             hypertables: status.hypertables.clone(),
-            outside: outside(status, is_old),
+            outside: outside::rows(status, is_old),
             promotions: status.promotions.iter().take(MOST_PROMOTIONS).map(|it| PromotionRow::of(it, clock)).collect(),
             jobs: status.backups.jobs.iter().map(|job| JobRow::of(job, is_old, clock)).collect(),
             ticks: backups::ticks(),
@@ -381,59 +374,8 @@ impl HoldRow {
             what: hold.what.clone(),
             label: hold.reason.label(),
             badge,
-            text: hold.reason.to_string(),
-            help: hold.reason.help(),
-        }
-    }
-}
-
-fn outside(status: &Status, is_old: bool) -> Vec<OutsideRow> {
-    let badge = |state: &'static str| {
-        let tone = match state {
-            "published" | "streaming" => Tone::Good,
-            "copying" => Tone::Passing,
-            "unknown" => Tone::Unknown,
-            _ => Tone::Warn,
-        };
-        let badge = Badge::new(tone, state);
-        if is_old { badge.was() } else { badge }
-    };
-    let count = |count: Option<usize>, of: &str| count.map(|count| format!("{count} {of}"));
-    let joined = |parts: [Option<String>; 2]| parts.into_iter().flatten().collect::<Vec<_>>().join(", ");
-    let publications = status.publications.iter().map(|it| OutsideRow {
-        kind: "publication",
-        name: it.name.to_string(),
-        badge: badge(it.state),
-        more: joined([count(it.tables, "tables"), count(it.chunks, "chunks")]),
-    });
-    let subscriptions = status.subscriptions.iter().map(|it| OutsideRow {
-        kind: "subscription",
-        name: it.name.to_string(),
-        badge: badge(it.state),
-        more: joined([count(it.tables, "tables"), it.lag_bytes.map(|bytes| format!("{} to apply", size(bytes)))]),
-    });
-    publications.chain(subscriptions).collect()
-}
-
-impl PromotionRow {
-    fn of(past: &PastPromotion, clock: DateTime<Utc>) -> Self {
-        let bytes = past.lost_bytes.map(|bytes| format!("{} of log", size(bytes)));
-        let transactions = past.lost_transactions.map(|count| format!("{count} transactions"));
-        let known: Vec<String> = bytes.into_iter().chain(transactions).collect();
-        let at_least = if past.loss == "at_least" { "at least " } else { "" };
-        Self {
-            at: At::new(past.at, clock),
-            kind: past.kind.clone(),
-            from: past.from.clone(),
-            to: past.to.clone(),
-            epoch: past.epoch,
-            why: format!("{}: {}", past.by, past.why),
-            pause: format!("{:.3} s", past.write_pause.as_secs_f64()),
-            lost: match known.as_slice() {
-                _ if past.lost_bytes == Some(0) => "nothing".to_owned(),
-                [] => "not known".to_owned(),
-                known => format!("{at_least}{}", known.join(", ")),
-            },
+            text: pieces(&hold.reason.to_string()),
+            help: hold.reason.help().map(|help| pieces(&help)),
         }
     }
 }

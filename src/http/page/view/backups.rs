@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 
 use super::nodes::Row;
-use super::{At, Badge, Tone, time};
-use crate::model::readable::{count, size, span};
+use super::{At, Badge, Tone, counted, time};
+use crate::model::readable::{size, span};
 use crate::status::backups::JobStatus;
 
 /// The line's left end, in seconds of age. What is older stands there too.
@@ -147,8 +147,8 @@ fn drill(job: &JobStatus, is_wal: bool, clock: DateTime<Utc>) -> (Badge, Option<
         if drill.is_equal { Badge::new(Tone::Good, "restored, equal") } else { Badge::new(Tone::Bad, "drill failed") };
     let more = [
         Some(at.ago),
-        drill.rows.map(|rows| format!("{} rows", count(rows))),
-        drill.differences.filter(|differences| *differences > 0).map(|it| format!("{} differences", count(it))),
+        drill.rows.map(|rows| counted(rows, "row")),
+        drill.differences.filter(|differences| *differences > 0).map(|it| counted(it, "difference")),
     ];
     (badge, Some(more.into_iter().flatten().collect::<Vec<_>>().join(", ")))
 }

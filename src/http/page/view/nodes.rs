@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{At, Badge, Tone};
+use super::{At, Badge, Tone, counted};
 use crate::model::cluster::{Mode, Role};
 use crate::model::observed::WalStatus;
 use crate::model::readable::size;
@@ -148,10 +148,10 @@ fn compared(verification: &Verification, clock: DateTime<Utc>) -> Row {
     let (text, tone) = match (at, verification.mismatches) {
         (_, 1..) => {
             let names: Vec<String> = verification.differing.iter().map(ToString::to_string).collect();
-            (format!("{} tables differ: {}", verification.mismatches, names.join(", ")), Tone::Bad)
+            (format!("different: {} ({})", counted(verification.mismatches, "table"), names.join(", ")), Tone::Bad)
         }
         (None, 0) => ("not yet".to_owned(), Tone::Unknown),
-        (Some(at), 0) => (format!("{} tables equal, {}", verification.compared, at.ago), Tone::Good),
+        (Some(at), 0) => (format!("equal: {}, {}", counted(verification.compared, "table"), at.ago), Tone::Good),
     };
     Row { name: "Compared", text, tone: Some(tone) }
 }
