@@ -15,6 +15,7 @@ mod failure;
 mod jobs;
 mod load;
 mod logs;
+mod metrics;
 mod progress;
 mod promote;
 mod psql;
@@ -59,7 +60,7 @@ pub mod exit {
 /// Runs the program and tells the exit code.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    crate::cli::progress::start_logging(cli.verbose, &cli.verb);
+    crate::cli::progress::start_logging(&cli);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let code = match runtime {
         Ok(runtime) => {
@@ -107,6 +108,7 @@ async fn run(cli: &Cli) -> Result<u8, Failure> {
         Verb::Load(args) => Box::pin(load::run(cli, args)).await,
         Verb::Retention { verb } => Box::pin(retention::run(cli, verb)).await,
         Verb::Restore(args) => restore::run(cli, args).await,
+        Verb::Metrics => metrics::run(cli).await,
         Verb::Agent(args) => agent::run(cli, args).await,
         Verb::Completions { shell } => Ok(completions::run(*shell)),
         Verb::Man => completions::man(),

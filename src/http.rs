@@ -3,6 +3,8 @@
 //! In: connections, and the published look. Out: answers made from that look alone; a request never makes the agent look.
 //! A client that is slow, silent or one of too many is cut off and keeps nobody else waiting for long.
 
+pub mod client;
+pub mod guard;
 pub mod page;
 pub mod readiness;
 pub mod routes;
@@ -16,13 +18,16 @@ use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::{Collected, PassMetrics};
 use crate::status::latest::Latest;
+use guard::Guard;
 use page::stream::Streams;
 
 /// What a client may cost.
@@ -103,9 +108,10 @@ impl Deadline {
 }
 
 /// Begins to listen.
-pub async fn bind(at: SocketAddr) -> io::Result<TcpListener> {
+pub async fn bind(at: SocketAddr, guard: &Guard) -> io::Result<TcpListener> {
     let listener = TcpListener::bind(at).await?;
-    tracing::info!("answers on http://{}", listener.local_addr()?);
+    let scheme = if guard.tls.is_some() { "https" } else { "http" };
+    tracing::info!("answers on {scheme}://{}", listener.local_addr()?);
     Ok(listener)
 }
 
@@ -113,7 +119,13 @@ pub async fn bind(at: SocketAddr) -> io::Result<TcpListener> {
 ///
 /// # Errors
 /// The system gives us no more connections.
-pub async fn serve(listener: &TcpListener, router: Router, limits: Limits, stop: &CancellationToken) -> io::Result<()> {
+pub async fn serve(
+    listener: &TcpListener,
+    router: Router,
+    tls: Option<&TlsAcceptor>,
+    limits: Limits,
+    stop: &CancellationToken,
+) -> io::Result<()> {
     let room = Arc::new(Semaphore::new(limits.connections));
     let mut open = JoinSet::new();
     loop {
@@ -128,9 +140,12 @@ pub async fn serve(listener: &TcpListener, router: Router, limits: Limits, stop:
         while open.try_join_next().is_some() {}
         match accepted {
             Ok((stream, _)) => {
-                let router = router.clone();
+                let (router, tls) = (router.clone(), tls.cloned());
                 open.spawn(async move {
-                    connection(stream, router, limits).await;
+                    match tls {
+                        None => connection(stream, router, limits).await,
+                        Some(tls) => encrypted(stream, &tls, router, limits).await,
+                    }
                     drop(permit);
                 });
             }
@@ -147,8 +162,17 @@ pub async fn serve(listener: &TcpListener, router: Router, limits: Limits, stop:
     Ok(())
 }
 
+/// The same after the two sides have agreed on keys, for which they have as long as for a request's head.
+async fn encrypted(stream: TcpStream, tls: &TlsAcceptor, router: Router, limits: Limits) {
+    match tokio::time::timeout(limits.head, tls.accept(stream)).await {
+        Ok(Ok(stream)) => connection(stream, router, limits).await,
+        Ok(Err(error)) => tracing::debug!("a connection could not be encrypted: {error}"),
+        Err(_) => tracing::debug!("a client was too slow"),
+    }
+}
+
 /// One request and its answer.
-async fn connection(stream: TcpStream, router: Router, limits: Limits) {
+async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin, router: Router, limits: Limits) {
     let deadline = Deadline::new(Instant::now() + limits.connection);
     let router = router.layer(Extension(deadline.clone()));
     let answering = http1::Builder::new()

@@ -4,7 +4,7 @@
 //!
 //! 0. words: [`model`], [`error`], [`clock`]
 //! 1. decisions: [`config`], [`plan`], [`status`]
-//! 2. adapters: [`docker`], [`postgres`], [`store`], [`secrets`], [`host`], [`metrics`]
+//! 2. adapters: [`docker`], [`postgres`], [`store`], [`secrets`], [`host`], [`metrics`], [`webhook`]
 //! 3. work: [`site`], [`observe`], [`examine`], [`execute`], [`schema`], [`verify`], [`backup`], [`jobs`], [`load`]
 //! 4. loops: [`tasks`], [`http`]
 //! 5. program: [`cli`]
@@ -35,3 +35,4 @@ pub mod status;
 pub mod store;
 pub mod tasks;
 pub mod verify;
+pub mod webhook;

@@ -13,6 +13,7 @@ pub mod families;
 pub mod ground;
 pub mod groups;
 pub mod names;
+pub mod openmetrics;
 pub mod process;
 pub mod rows;
 pub mod settings;
@@ -24,7 +25,8 @@ use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGaugeVe
 
 use crate::model::backup_runs::SuccessSeen;
 
-pub use collect::scrape;
+use crate::status::events::Happening;
+pub use collect::{families, of_look, scrape};
 pub use collected::Collected;
 
 /// What the passes and the jobs of an agent count. Cheap to clone; all clones count together.
@@ -41,6 +43,7 @@ pub struct PassMetrics {
     job_success: IntGaugeVec,
     job_duration: IntGaugeVec,
     job_rows: IntGaugeVec,
+    events: IntCounterVec,
 }
 
 /// The media type of a scrape.
@@ -56,7 +59,7 @@ impl Default for PassMetrics {
         let duration =
             HistogramOpts::new(names::AGENT_PASS_DURATION_SECONDS.name, names::AGENT_PASS_DURATION_SECONDS.help)
                 .buckets(DURATION_BUCKETS.to_vec());
-        let by_job = |metric: names::Metric| {
+        let by_label = |metric: names::Metric| {
             IntCounterVec::new(Opts::new(metric.name, metric.help), metric.labels).expect(VALID)
         };
         let of_job =
@@ -66,13 +69,14 @@ impl Default for PassMetrics {
             total: counter(names::AGENT_PASSES_TOTAL),
             errors: counter(names::AGENT_PASS_ERRORS_TOTAL),
             duration: Histogram::with_opts(duration).expect(VALID),
-            backup_runs: by_job(names::BACKUP_RUNS_TOTAL),
-            backup_failures: by_job(names::BACKUP_FAILURES_TOTAL),
-            job_runs: by_job(names::JOB_RUNS_TOTAL),
-            job_failures: by_job(names::JOB_FAILURES_TOTAL),
+            backup_runs: by_label(names::BACKUP_RUNS_TOTAL),
+            backup_failures: by_label(names::BACKUP_FAILURES_TOTAL),
+            job_runs: by_label(names::JOB_RUNS_TOTAL),
+            job_failures: by_label(names::JOB_FAILURES_TOTAL),
             job_success: of_job(names::JOB_LAST_SUCCESS_TIMESTAMP_SECONDS),
             job_duration: of_job(names::JOB_LAST_DURATION_SECONDS),
             job_rows: of_job(names::JOB_LAST_ROWS),
+            events: by_label(names::EVENTS_TOTAL),
         };
         it.registry.register(Box::new(it.total.clone())).expect(VALID);
         it.registry.register(Box::new(it.errors.clone())).expect(VALID);
@@ -84,6 +88,10 @@ impl Default for PassMetrics {
         }
         for gauges in [&it.job_success, &it.job_duration, &it.job_rows] {
             it.registry.register(Box::new(gauges.clone())).expect(VALID);
+        }
+        it.registry.register(Box::new(it.events.clone())).expect(VALID);
+        for happening in Happening::ALL {
+            it.events.with_label_values(&[happening.word()]);
         }
         it
     }
@@ -103,6 +111,11 @@ impl PassMetrics {
     pub fn expect_backup(&self, job: &str) {
         self.backup_runs.with_label_values(&[job]);
         self.backup_failures.with_label_values(&[job]);
+    }
+
+    /// Counts something that happened.
+    pub fn count_event(&self, happening: Happening) {
+        self.events.with_label_values(&[happening.word()]).inc();
     }
 
     /// Counts a run of a backup job that ended.

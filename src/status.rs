@@ -3,6 +3,7 @@
 //! Made from an observation and the holds of its plan. Pure; keys are a contract (`README.md`).
 
 pub mod backups;
+pub mod events;
 pub mod failover;
 pub mod gauges;
 pub mod latest;

@@ -1,6 +1,7 @@
 //! The loops that look, plan and execute again and again, until done or for ever.
 
 pub mod agent;
+pub mod announce;
 pub mod backup;
 pub mod collect;
 pub mod converge;

@@ -5,16 +5,13 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::http::{Method, Request, StatusCode, header};
 use chrono::{DateTime, Utc};
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
 use serde::Serialize;
 use tokio::io::AsyncWriteExt;
 
 use crate::error::in_one_line;
 use crate::model::backup::Hook;
+use crate::webhook::{self, WebhookError};
 
 /// A hook that takes longer is ended.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -72,22 +69,9 @@ pub enum HookError {
         /// The end of what it said.
         complaint: String,
     },
-    /// The web service could not be reached.
-    #[error("cannot post to {host}: {because}")]
-    Post {
-        /// Its host; the rest of the address may be a secret.
-        host: String,
-        /// Why not.
-        because: String,
-    },
-    /// It refused.
-    #[error("{host} answered {status}")]
-    Refused {
-        /// Its host.
-        host: String,
-        /// What it said.
-        status: StatusCode,
-    },
+    /// The web service did not take it.
+    #[error(transparent)]
+    Webhook(#[from] WebhookError),
     /// It took too long.
     #[error("{what} took longer than {} s", PATIENCE.as_secs())]
     Slow {
@@ -103,7 +87,7 @@ pub async fn tell(hooks: &[Hook], event: &Event) {
         let told = tokio::time::timeout(PATIENCE, async {
             match hook {
                 Hook::Command(words) => command(words, &body).await,
-                Hook::Webhook(url) => post(url, &body).await,
+                Hook::Webhook(url) => Ok(webhook::post(url, &body).await?),
             }
         });
         let told = told.await.unwrap_or_else(|_| Err(HookError::Slow { what: name(hook) }));
@@ -116,13 +100,8 @@ pub async fn tell(hooks: &[Hook], event: &Event) {
 fn name(hook: &Hook) -> String {
     match hook {
         Hook::Command(words) => format!("the hook {}", words.first().map_or("", String::as_str)),
-        Hook::Webhook(url) => host(url),
+        Hook::Webhook(url) => webhook::host(url),
     }
-}
-
-/// An address without its path, which may hold a token.
-fn host(url: &str) -> String {
-    url.split("://").nth(1).and_then(|rest| rest.split('/').next()).unwrap_or_default().to_owned()
 }
 
 async fn command(words: &[String], body: &str) -> Result<(), HookError> {
@@ -153,33 +132,13 @@ async fn command(words: &[String], body: &str) -> Result<(), HookError> {
     Err(HookError::Failed { program: program.clone(), code: output.status.to_string(), complaint })
 }
 
-async fn post(url: &str, body: &str) -> Result<(), HookError> {
-    let host = host(url);
-    let failed = |error: &dyn std::error::Error| HookError::Post { host: host.clone(), because: in_one_line(error) };
-    let https = hyper_rustls::HttpsConnectorBuilder::new()
-        .with_native_roots()
-        .map_err(|error| failed(&error))?
-        .https_or_http()
-        .enable_http1()
-        .build();
-    let request = Request::builder()
-        .method(Method::POST)
-        .uri(url)
-        .header(header::CONTENT_TYPE, "application/json")
-        .header(header::USER_AGENT, concat!("hypertide/", env!("CARGO_PKG_VERSION")))
-        .body(Body::from(body.to_owned()))
-        .map_err(|error| failed(&error))?;
-    let client: Client<_, Body> = Client::builder(TokioExecutor::new()).build(https);
-    let answer = client.request(request).await.map_err(|error| failed(&error))?;
-    if answer.status().is_success() { Ok(()) } else { Err(HookError::Refused { host, status: answer.status() }) }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::{Arc, Mutex, PoisonError};
 
     use axum::Router;
     use axum::extract::State;
+    use axum::http::StatusCode;
     use axum::routing::post;
     use tokio_util::sync::CancellationToken;
 
@@ -239,11 +198,11 @@ mod tests {
         let asking = async {
             tell(&[Hook::Webhook(format!("http://{address}/hook/secret"))], &event()).await;
             let refused =
-                super::post(&format!("http://{address}/nothing/secret"), "{}").await.expect_err("no such path");
+                webhook::post(&format!("http://{address}/nothing/secret"), "{}").await.expect_err("no such path");
             assert_eq!(refused.to_string(), format!("{address} answered 404 Not Found"));
             stop.cancel();
         };
-        let (served, ()) = tokio::join!(crate::http::serve(&listener, router, limits, &stop), asking);
+        let (served, ()) = tokio::join!(crate::http::serve(&listener, router, None, limits, &stop), asking);
         served.expect("it served");
         let told = bodies.lock().unwrap_or_else(PoisonError::into_inner).clone();
         assert_eq!(told.len(), 1);

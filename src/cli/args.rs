@@ -8,8 +8,10 @@ pub mod restore;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+
+use crate::plan::agent_needs::LOG_FORMAT;
 
 /// Operates TimescaleDB on plain Docker.
 #[derive(Debug, Parser)]
@@ -27,9 +29,22 @@ pub struct Cli {
     /// Say more on stderr; twice for even more
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
+    /// How lines of the log on stderr look
+    #[arg(long, global = true, value_enum, default_value_t, env = LOG_FORMAT)]
+    pub log_format: LogLines,
     /// What to do
     #[command(subcommand)]
     pub verb: Verb,
+}
+
+/// How lines of the log look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogLines {
+    /// For people
+    #[default]
+    Text,
+    /// One JSON document a line
+    Json,
 }
 
 /// The verbs.
@@ -114,6 +129,8 @@ pub enum Verb {
     },
     /// Bring a backup back: into a database, a server of its own, or a new cluster
     Restore(Box<restore::RestoreArgs>),
+    /// Print the metrics once, in Prometheus' text format
+    Metrics,
     /// Run the agent in the foreground
     Agent(AgentArgs),
     /// Print completions for a shell

@@ -6,7 +6,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use tracing_subscriber::EnvFilter;
 
-use super::args::{Cli, Verb};
+use super::args::{Cli, LogLines, Verb};
 use super::context::Context;
 use super::render;
 use crate::execute::{Event, Listener};
@@ -15,20 +15,19 @@ use crate::plan::step::{Plan, Step};
 use crate::tasks::converge::{ConvergeError, execute_once};
 
 /// Sends logs to stderr. `HYPERTIDE_LOG` overrides what the verb and `-v` choose.
-pub fn start_logging(verbose: u8, verb: &Verb) {
-    let level = match (verb, verbose) {
+pub fn start_logging(cli: &Cli) {
+    let level = match (&cli.verb, cli.verbose) {
         (Verb::Agent(_), 0) | (_, 1) => "hypertide=info",
         (_, 0) => "hypertide=warn",
         (_, 2) => "hypertide=debug",
         _ => "debug",
     };
     let filter = EnvFilter::try_from_env("HYPERTIDE_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        .init();
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    match cli.log_format {
+        LogLines::Text => logs.with_ansi(std::io::stderr().is_terminal()).init(),
+        LogLines::Json => logs.json().flatten_event(true).with_current_span(false).with_span_list(false).init(),
+    }
 }
 
 /// Runs work that tells about its steps, and shows them until it is done.

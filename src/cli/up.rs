@@ -44,7 +44,7 @@ pub async fn run(cli: &Cli, args: &UpArgs) -> Result<u8, Failure> {
 
 /// What the agent is to be made of.
 fn agent_parts(context: &Context) -> Result<AgentParts, Failure> {
-    let needs = agent_needs(&context.site.desired.backups);
+    let needs = agent_needs(&context.site.desired);
     Ok(AgentParts::gather(&context.config_text, &context.config_dir, &needs, |name| std::env::var_os(name))?)
 }
 

@@ -4,6 +4,7 @@
 //! refuse a mistake early; meaning belongs to the feature that acts on the value.
 
 use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::model::expiry::{Age, AgeUnit};
@@ -113,6 +114,15 @@ pub fn table_name(text: &str) -> Result<TableName, String> {
     let (schema, table) =
         text.split_once('.').ok_or_else(|| format!("`{}` lacks its schema: `schema.table`", text.escape_debug()))?;
     TableName::new(schema, table).map_err(|error| error.to_string())
+}
+
+/// A path; a relative one counts from the configuration's directory.
+pub fn path(text: &str, base_dir: &Path) -> Result<PathBuf, String> {
+    if text.is_empty() || text.contains('\0') {
+        Err(format!("`{}` is no path", text.escape_debug()))
+    } else {
+        Ok(base_dir.join(text))
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! wrong value is replaced by its default so that the rest can be checked, and the result is then thrown away.
 
 mod backups;
+mod events;
 mod failover;
 mod jobs;
 mod metrics;
@@ -27,7 +28,7 @@ use super::read::{Entry, Fields};
 use crate::model::desired::{Desired, ImageChoice, PackRef};
 use crate::model::names::{ClusterName, Ident};
 
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 17] = [
     "cluster",
     "database",
     "image",
@@ -44,6 +45,7 @@ const KEYS: [&str; 16] = [
     "retention",
     "jobs",
     "metrics",
+    "events",
 ];
 
 const CLUSTER: &str = "trading";
@@ -69,9 +71,9 @@ pub fn desired(root: &Spanned<Node>, base_dir: &Path) -> Result<Desired, Vec<Pro
     let (endpoint, endpoint_ports) = failover::endpoint(&file, problems);
     ports.extend(endpoint_ports);
     let failover = failover::failover(&file, problems);
-    let (metrics, metrics_port) = metrics::resolve(&file, problems);
+    let metrics = metrics::resolve(&file, base_dir, problems);
     let collecting = metrics::collecting(&file, problems);
-    ports.extend(metrics_port);
+    ports.extend(metrics.claim);
     refuse_twice(&ports, problems);
 
     let waiting = file.get("failover").map(|_| "failover".to_owned());
@@ -92,7 +94,9 @@ pub fn desired(root: &Spanned<Node>, base_dir: &Path) -> Result<Desired, Vec<Pro
         when_lost: replication.when_lost,
         failover,
         endpoint,
-        metrics,
+        metrics: metrics.listen,
+        guard: metrics.guard,
+        events: events::resolve(&file, problems),
         collecting,
         backups: backups::resolve(&file, base_dir, problems),
         jobs: jobs::resolve(&file, problems),

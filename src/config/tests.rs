@@ -105,7 +105,9 @@ fn the_documented_example_is_valid_and_says_what_is_not_acted_on() {
 
 #[test]
 fn the_agent_answers_where_it_is_told_or_nowhere() {
-    let listen = |value: &str| good(&format!("metrics: {{listen: {value}}}")).metrics.map(|at| at.to_string());
+    let listen = |value: &str| {
+        good(&format!("metrics: {{listen: {value}, allow_anonymous: true}}")).metrics.map(|at| at.to_string())
+    };
     for (value, at) in [("'0.0.0.0:9000'", "0.0.0.0:9000"), ("'[::1]:9000'", "[::1]:9000")] {
         assert_eq!(listen(value).as_deref(), Some(at));
     }

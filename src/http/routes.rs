@@ -5,17 +5,18 @@ use std::time::Instant;
 use axum::Router;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::http::{HeaderValue, StatusCode, Uri};
-use axum::middleware::map_response;
+use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, VARY};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::{Deserialize, Serialize};
 
+use super::guard::Guard;
 use super::readiness::{self, Verdict};
 use super::{Source, page};
 use crate::clock::rfc3339;
-use crate::metrics;
+use crate::metrics::{self, openmetrics};
 use crate::status::Status;
 use crate::status::latest::Latest;
 
@@ -28,9 +29,10 @@ const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 pub const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const SCRAPE: HeaderValue = HeaderValue::from_static(metrics::CONTENT_TYPE);
+const OPEN_SCRAPE: HeaderValue = HeaderValue::from_static(openmetrics::CONTENT_TYPE);
 
 /// All paths, answered from one source.
-pub fn router(source: Source) -> Router {
+pub fn router(source: Source, guard: Guard) -> Router {
     let [root, events, livez, readyz, primary, replica, status, scrape] = PATHS;
     Router::new()
         .route(root, get(page::answer))
@@ -43,6 +45,7 @@ pub fn router(source: Source) -> Router {
         .route(scrape, get(self::scrape))
         .fallback(unknown_path)
         .method_not_allowed_fallback(async || error(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are answered"))
+        .layer(from_fn_with_state(guard, super::guard::check))
         .layer(map_response(async |mut response: Response| {
             response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
             response
@@ -77,9 +80,17 @@ async fn status(State(source): State<Source>) -> Response {
     json(StatusCode::OK, &document)
 }
 
-async fn scrape(State(source): State<Source>) -> Response {
-    let text = metrics::scrape(&source.passes, &source.latest.borrow(), &source.collected.borrow(), Instant::now());
-    answer(StatusCode::OK, SCRAPE, text)
+async fn scrape(State(source): State<Source>, headers: HeaderMap) -> Response {
+    let accept: Vec<&str> = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+    let (latest, collected) = (source.latest.borrow(), source.collected.borrow());
+    let mut response = if openmetrics::is_preferred(&accept.join(",")) {
+        let families = metrics::families(&source.passes, &latest, &collected, Instant::now());
+        answer(StatusCode::OK, OPEN_SCRAPE, openmetrics::encode(&families))
+    } else {
+        answer(StatusCode::OK, SCRAPE, metrics::scrape(&source.passes, &latest, &collected, Instant::now()))
+    };
+    response.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
+    response
 }
 
 async fn unknown_path(uri: Uri) -> Response {

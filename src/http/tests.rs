@@ -1,5 +1,7 @@
 //! The server with real connections, on looks that are made up.
 
+mod guarded;
+
 use std::time::{Instant, SystemTime};
 
 use serde_json::Value;
@@ -25,23 +27,36 @@ impl Answer {
 
 /// Serves one look while a test asks.
 async fn with_server<F: Future<Output = ()>>(latest: Latest, limits: Limits, ask: impl FnOnce(SocketAddr) -> F) {
-    let listener = bind("127.0.0.1:0".parse().expect("an address")).await.expect("a free port");
+    with_guarded(latest, Guard::default(), limits, ask).await;
+}
+
+/// The same where not everybody may ask.
+async fn with_guarded<F: Future<Output = ()>>(
+    latest: Latest,
+    guard: Guard,
+    limits: Limits,
+    ask: impl FnOnce(SocketAddr) -> F,
+) {
+    let listener = bind("127.0.0.1:0".parse().expect("an address"), &guard).await.expect("a free port");
     let at = listener.local_addr().expect("bound");
     let (_publish, latest) = watch::channel(latest);
     let (_collects, collected) = watch::channel(Collected::default());
     let stop = CancellationToken::new();
     let streams = Streams::new(limits, stop.clone());
-    let router = routes::router(Source { latest, passes: PassMetrics::default(), collected, streams });
+    let router = routes::router(Source { latest, passes: PassMetrics::default(), collected, streams }, guard.clone());
     let asking = async {
         ask(at).await;
         stop.cancel();
     };
-    let (served, ()) = tokio::join!(serve(&listener, router, limits, &stop), asking);
+    let (served, ()) = tokio::join!(serve(&listener, router, guard.tls.as_ref(), limits, &stop), asking);
     served.expect("it served");
 }
 
 async fn send(at: SocketAddr, request: &str) -> Answer {
-    let mut stream = TcpStream::connect(at).await.expect("it listens");
+    send_over(TcpStream::connect(at).await.expect("it listens"), request).await
+}
+
+async fn send_over(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &str) -> Answer {
     stream.write_all(request.as_bytes()).await.expect("it reads");
     let mut text = String::new();
     stream.read_to_string(&mut text).await.expect("it answers and closes");
@@ -84,6 +99,11 @@ async fn every_path_answers_and_nothing_is_to_be_cached() {
             assert!(answer.head.contains("cache-control: no-store"), "{path}: {}", answer.head);
             assert!(answer.head.contains(&format!("content-type: {media_type}")), "{path}: {}", answer.head);
         }
+        let accept = "accept: application/openmetrics-text;version=1.0.0,text/plain;q=0.5\r\n";
+        let open = send(at, &format!("GET /metrics HTTP/1.1\r\nhost: test\r\n{accept}\r\n")).await;
+        assert!(open.head.contains("content-type: application/openmetrics-text; version=1.0.0"), "{}", open.head);
+        assert!(open.head.contains("vary: accept") && open.body.contains("hypertide_up 1.0\n"), "{}", open.body);
+        assert!(open.body.ends_with("\n# EOF\n"), "{}", open.body);
         let head = send(at, "HEAD /readyz HTTP/1.1\r\nhost: test\r\n\r\n").await;
         assert_eq!((head.code, head.body.as_str()), (200, ""));
     })

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use prometheus::TextEncoder;
+use prometheus::proto::MetricFamily;
 
 use super::PassMetrics;
 use super::collected::Collected;
@@ -16,8 +17,22 @@ use crate::status::gauges::EndpointGauge;
 use crate::status::latest::Latest;
 use crate::status::{NodeStatus, ReplicationStatus, Status};
 
-/// Everything there is to tell at this moment.
+/// Everything there is to tell at this moment, in Prometheus' own format.
 pub fn scrape(passes: &PassMetrics, latest: &Latest, collected: &Collected, now: Instant) -> String {
+    let families = families(passes, latest, collected, now);
+    TextEncoder::new().encode_to_string(&families).expect("every family has a name and a sample")
+}
+
+/// What a single look tells, without an agent.
+pub fn of_look(status: &Status) -> String {
+    let mut samples = Families::default();
+    samples.add(names::BUILD_INFO, [env!("CARGO_PKG_VERSION")], 1.0);
+    cluster(&mut samples, status);
+    TextEncoder::new().encode_to_string(&samples.into_proto()).expect("every family has a name and a sample")
+}
+
+/// Everything there is to tell at this moment, as values.
+pub fn families(passes: &PassMetrics, latest: &Latest, collected: &Collected, now: Instant) -> Vec<MetricFamily> {
     let look = latest.fresh(now);
     let mut samples = Families::default();
     samples.add(names::BUILD_INFO, [env!("CARGO_PKG_VERSION")], 1.0);
@@ -31,7 +46,7 @@ pub fn scrape(passes: &PassMetrics, latest: &Latest, collected: &Collected, now:
     collected.tell(now, &mut samples);
     let mut families = samples.into_proto();
     families.extend(passes.registry.gather());
-    TextEncoder::new().encode_to_string(&families).expect("every family has a name and a sample")
+    families
 }
 
 fn cluster(samples: &mut Families, status: &Status) {

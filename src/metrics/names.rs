@@ -169,6 +169,9 @@ metrics! {
     COLLECTOR_DURATION_SECONDS: Gauge "hypertide_collector_duration_seconds" ["node", "collector"]
         "How long that answer took.";
 
+    EVENTS_TOTAL: Counter "hypertide_events_total" ["event"]
+        "Things that happened since the agent started, as its log and the webhook tell them.";
+
     AGENT_OBSERVATION_AGE_SECONDS: Gauge "hypertide_agent_observation_age_seconds" []
         "Age of the last look that succeeded.";
     AGENT_PASSES_TOTAL: Counter "hypertide_agent_passes_total" []

@@ -53,12 +53,85 @@ pub struct Desired {
     pub metrics: Option<SocketAddr>,
     /// What its collectors ask servers for.
     pub collecting: Collecting,
+    /// What is asked of those who connect there.
+    pub guard: Guard,
+    /// How the agent tells what happens.
+    pub events: Events,
     /// Backup jobs, in the order of the file; names unique.
     pub backups: Vec<BackupJob>,
     /// Data jobs, in the order of the file; names unique.
     pub jobs: Vec<DataJob>,
     /// Keys that were read and checked but that this version does not act on yet, for a warning.
     pub not_acted_on: Vec<String>,
+}
+
+/// How the agent tells what happens.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Events {
+    /// How its container logs.
+    pub log_format: LogFormat,
+    /// An address that each event is posted to as JSON.
+    pub webhook: Option<String>,
+}
+
+/// How a line of the log looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON document a line.
+    Json,
+}
+
+impl LogFormat {
+    /// The words that name it.
+    pub const WORDS: [(&'static str, Self); 2] = [("text", Self::Text), ("json", Self::Json)];
+
+    /// The word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
+}
+
+/// Who may read over HTTP, and how that is kept from others on the way. Secrets are in files.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Guard {
+    /// Connections are encrypted.
+    pub tls: Option<TlsFiles>,
+    /// A name and a password let a request in.
+    pub basic_auth: Option<BasicAuth>,
+    /// The file with a token that does.
+    pub bearer_token_file: Option<PathBuf>,
+}
+
+/// What connections are encrypted with, in PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate, and those between it and its authority.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+/// A name, and the file with its password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BasicAuth {
+    /// The name.
+    pub username: String,
+    /// The file.
+    pub password_file: PathBuf,
+}
+
+impl Guard {
+    /// The files it names.
+    pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        let tls = self.tls.iter().flat_map(|tls| [&tls.certificate, &tls.key]);
+        tls.chain(self.basic_auth.iter().map(|basic| &basic.password_file)).chain(&self.bearer_token_file)
+    }
 }
 
 /// Where the database image comes from.

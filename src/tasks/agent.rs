@@ -14,13 +14,15 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::http::guard::{Guard, GuardError};
 use crate::http::page::stream::Streams;
 use crate::http::{self, Limits, Source};
 use crate::metrics::{Collected, PassMetrics};
 use crate::site::Site;
 use crate::status::latest::Latest;
+use crate::tasks::announce::Outbox;
 use crate::tasks::backup::maker::OfSite;
-use crate::tasks::{backup, collect, events, heartbeat, jobs, nudge, sequences, verify, wal};
+use crate::tasks::{announce, backup, collect, events, heartbeat, jobs, nudge, sequences, verify, wal};
 use crew::Crew;
 
 /// What the tasks of an agent share. Cheap to clone.
@@ -40,6 +42,9 @@ pub enum AgentError {
     /// The system gives us no signals.
     #[error("cannot listen to signals")]
     Signals(#[source] std::io::Error),
+    /// What is asked of those who connect cannot be read.
+    #[error(transparent)]
+    Guard(#[from] GuardError),
     /// HTTP cannot be served where the configuration wants it.
     #[error("cannot listen on {at}")]
     Listen {
@@ -55,6 +60,7 @@ impl AgentError {
     pub fn help(&self) -> Option<String> {
         match self {
             Self::Signals(_) => None,
+            Self::Guard(error) => Some(error.help()),
             Self::Listen { at, .. } => Some(format!(
                 "stop what listens on {}, choose another address, or turn it off: `metrics.listen` in hypertide.yaml",
                 at.port()
@@ -77,17 +83,26 @@ pub async fn run(site: &Site) -> Result<(), AgentError> {
     for job in &site.desired.jobs {
         metrics.expect_job(&job.name);
     }
+    let mut guard = Guard::default();
     let listener = match site.listen() {
-        Some(at) => Some(http::bind(at).await.map_err(|source| AgentError::Listen { at, source })?),
+        Some(at) => {
+            guard = Guard::open(&site.desired.guard)?;
+            Some(http::bind(at, &guard).await.map_err(|source| AgentError::Listen { at, source })?)
+        }
         None => None,
     };
     let told_to_stop = told_to_stop().map_err(AgentError::Signals)?;
 
     let maker = OfSite(site);
+    let (events, outbox) = (&site.desired.events, Outbox::default());
     let mut crew = Crew::new(handles.stop.clone());
     crew.keep("passes", || passes::run(site, &handles, &publish, &metrics));
     crew.keep("container watch", || events::run(site, &handles));
     crew.keep("chunk watch", || nudge::run(site, &handles));
+    crew.keep("events", || announce::run(&handles, &metrics, events.webhook.as_ref().map(|_| &outbox)));
+    if let Some(url) = &events.webhook {
+        crew.keep("webhook", || announce::deliver(&outbox, url, stop));
+    }
     crew.keep("heartbeat", || heartbeat::run(site, &handles));
     crew.keep("sequences", || sequences::run(site, &handles.stop));
     crew.keep("verification", || verify::run(site, &handles.stop));
@@ -104,8 +119,9 @@ pub async fn run(site: &Site) -> Result<(), AgentError> {
             collected,
             streams: Streams::new(limits, stop.clone()),
         };
-        let router = http::routes::router(source);
-        crew.keep("http", move || http::serve(listener, router.clone(), limits, stop));
+        let router = http::routes::router(source, guard.clone());
+        let tls = guard.tls.as_ref();
+        crew.keep("http", move || http::serve(listener, router.clone(), tls, limits, stop));
     }
 
     tracing::info!(cluster = %site.desired.cluster, "agent started");

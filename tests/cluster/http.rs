@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use bollard::Docker;
@@ -114,6 +114,8 @@ fn prometheus_understands_the_metrics(world: &World) {
         !text.contains("hypertide_replication_lag_bytes{node=\"primary-1\""),
         "a primary lags behind nobody\n{text}"
     );
+    let printed = world.ok(&["metrics"]).stdout;
+    assert!(printed.contains("hypertide_up 1\n") && printed.contains("pg_up{node=\"primary-1\"} 1\n"), "{printed}");
     let password = std::fs::read_to_string(world.state_dir().join("pgpass")).unwrap();
     let password = password.lines().find_map(|line| line.rsplit(':').next()).unwrap();
     assert!(!text.contains(password));
@@ -127,6 +129,13 @@ async fn nodes_that_are_away_are_told(world: &World, docker: &Docker, browser: &
     assert_eq!((code(world, "/readyz"), code(world, "/primary")), (200, 200));
     let text = metrics(world);
     assert!(text.contains("hypertide_holds{reason=\"paused\"} 1\n"), "{text}");
+    world.eventually("the event is counted", || {
+        metrics(world)
+            .lines()
+            .any(|line| line.starts_with("hypertide_events_total{event=\"hold_appeared\"} ") && !line.ends_with(" 0"))
+    });
+    let log = world.ok(&["logs", "agent"]).stdout;
+    assert!(log.contains("replica-1: the container is paused"), "{log}");
     for unknown in ["hypertide_chunks_", "hypertide_apply_errors_total"] {
         assert!(!text.contains(unknown), "{unknown} is not known\n{text}");
     }
@@ -167,13 +176,28 @@ async fn the_address_is_a_port_like_any_other(world: &World) {
     world.ok(&["up"]);
     let agent = docker().inspect_container(&world.container("agent"), None).await.unwrap();
     assert_ne!(agent.id, before, "another address is another agent");
+    let looked = world.ok(&["metrics"]);
+    assert_eq!(promtool_objects_to(&looked.stdout), [""; 0], "{}", looked.stdout);
+    assert!(
+        looked.stdout.contains("hypertide_node_role{node=\"primary-1\",role=\"primary\"} 1\n"),
+        "{}",
+        looked.stdout
+    );
+    assert!(
+        !looked.stdout.contains("hypertide_agent_") && !looked.stdout.contains("hypertide_up"),
+        "{}",
+        looked.stdout
+    );
+    assert!(looked.stderr.contains("this is one look"), "{}", looked.stderr);
     assert!(agent.host_config.unwrap().port_bindings.is_none_or(|ports| ports.is_empty()));
     assert_eq!(get(world, "/livez"), None);
 }
 
 fn a_foreground_agent_answers_and_ends_when_it_is_told_to(world: &World) {
     world.configure("");
-    let mut agent = world.command(&["agent"]).stderr(Stdio::null()).spawn().unwrap();
+    let log = world.dir.path().join("agent.log");
+    let stderr = std::fs::File::create(&log).unwrap();
+    let mut agent = world.command(&["agent", "--log-format", "json"]).stderr(stderr).spawn().unwrap();
     eventually_code(world, "/readyz", 200);
     // A second one has nowhere to answer.
     let second = world.run(&["agent"]);
@@ -182,5 +206,8 @@ fn a_foreground_agent_answers_and_ends_when_it_is_told_to(world: &World) {
     let killed = Command::new("sh").args(["-c", &format!("kill -TERM {}", agent.id())]).status().unwrap();
     assert!(killed.success());
     assert_eq!(agent.wait().unwrap().code(), Some(0));
+    let lines: Vec<Value> =
+        std::fs::read_to_string(&log).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(lines.iter().any(|line| line["message"] == "agent started" && line["level"] == "INFO"), "{lines:?}");
     assert_eq!(get(world, "/livez"), None);
 }

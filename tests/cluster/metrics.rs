@@ -111,6 +111,9 @@ async fn all_that_is_documented_is_told_and_nothing_of_who_does_not_answer() {
     world.sql("primary", "vacuum analyze public.many");
     what_is_documented_is_told(&world);
     texts_of_statements_have_no_constants(&world);
+    world.eventually("Prometheus reads OpenMetrics", || {
+        prometheus.unit("hypertide_slot_retained_bytes").as_deref() == Some("bytes")
+    });
     chunks_add_no_series(&world);
     every_panel_has_something_to_show(&world, &prometheus);
     a_server_that_hangs_delays_nobody(&world).await;

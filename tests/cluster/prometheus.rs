@@ -53,6 +53,12 @@ impl Prometheus {
         answer["data"]["result"].as_array().cloned().unwrap_or_default()
     }
 
+    /// The unit that it read for a metric; only OpenMetrics tells units. None while it has not read it yet.
+    pub fn unit(&self, metric: &str) -> Option<String> {
+        let answer = self.get(&format!("/api/v1/targets/metadata?metric={metric}"))?;
+        answer["data"][0]["unit"].as_str().map(str::to_owned)
+    }
+
     /// Version 1.0 of the protocol has no chunks to put together.
     fn get(&self, path: &str) -> Option<Value> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;

@@ -5,8 +5,10 @@
 
 mod parts;
 
+pub use parts::address;
+
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use crate::config::claim::{Claim, refuse_twice};
@@ -130,7 +132,7 @@ fn job(name: Option<String>, keys: &Fields<'_>, base_dir: &Path, problems: &mut 
     let max_age = timing::within(keys, "max_age", &MAX_AGES, MAX_AGE, problems);
     let sealing = parts::sealing(keys, problems);
     let identity =
-        keys.get("identity").and_then(|entry| entry.checked("a path", |text| path(text, base_dir), problems));
+        keys.get("identity").and_then(|entry| entry.checked("a path", |text| formats::path(text, base_dir), problems));
     let store = keys.need("store", problems).and_then(|entry| parts::store(entry, problems));
     let timing = timing::timing(keys, None, problems);
     let tables = tables(keys, problems);
@@ -239,13 +241,5 @@ fn source(text: &str) -> Result<Source, String> {
         name => {
             NodeName::new(name).map(Source::Node).map_err(|error| format!("{error}; `auto` and `primary` work too"))
         }
-    }
-}
-
-fn path(text: &str, base_dir: &Path) -> Result<PathBuf, String> {
-    if text.is_empty() || text.contains('\0') {
-        Err(format!("`{}` is no path", text.escape_debug()))
-    } else {
-        Ok(base_dir.join(text))
     }
 }

@@ -1,14 +1,17 @@
-//! The key `metrics`: where the agent answers over HTTP, and what it asks servers for beside the usual.
+//! The key `metrics`: where the agent answers over HTTP, and whom, and what it asks servers for beside the usual.
 //!
-//! In goes the file, out come the address on the host and the port it claims, and what is collected.
+//! In goes the file, out come the address on the host, what is asked of those who connect there, the port it claims, and what is collected.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 
 use crate::config::claim::Claim;
+use crate::config::formats;
 use crate::config::problem::Problems;
 use crate::config::raw::Node;
 use crate::config::read::{Entry, Fields};
 use crate::model::collecting::{Collecting, Statements};
+use crate::model::desired::{BasicAuth, Guard, TlsFiles};
 
 /// The port PostgreSQL's exporters are looked for at (<https://github.com/prometheus/prometheus/wiki/Default-port-allocations>),
 /// on this host only.
@@ -19,8 +22,20 @@ const TOP: u16 = 20;
 /// A thousand series of each server.
 const MOST_STATEMENTS: u16 = 200;
 
-/// The address; `None` for none, or when it has a mistake.
-pub fn resolve(file: &Fields<'_>, problems: &mut Problems) -> (Option<SocketAddr>, Option<Claim<u16>>) {
+const KEYS: [&str; 6] = ["listen", "statements", "tls", "basic_auth", "bearer_token_file", "allow_anonymous"];
+
+/// What the file says.
+pub struct Resolved {
+    /// The address; `None` for none, or when it has a mistake.
+    pub listen: Option<SocketAddr>,
+    /// What is asked of those who connect.
+    pub guard: Guard,
+    /// The port.
+    pub claim: Option<Claim<u16>>,
+}
+
+/// Reads the key.
+pub fn resolve(file: &Fields<'_>, base_dir: &Path, problems: &mut Problems) -> Resolved {
     let keys = keys(file, problems);
     let given = keys.get("listen");
     let listen = match given {
@@ -28,11 +43,58 @@ pub fn resolve(file: &Fields<'_>, problems: &mut Problems) -> (Option<SocketAddr
         Some(entry) if is_off(entry) => None,
         Some(entry) => entry.checked("an address and port, or `off`", address, problems),
     };
-    (listen, listen.map(|listen| Claim::of_key(keys.path("listen"), given, listen.port())))
+    let guard = Guard {
+        tls: tls(&keys, base_dir, problems),
+        basic_auth: basic_auth(&keys, base_dir, problems),
+        bearer_token_file: file_of(keys.get("bearer_token_file"), base_dir, problems),
+    };
+    let allows_anonymous = keys.get("allow_anonymous").and_then(|entry| entry.flag(problems)).unwrap_or(false);
+    let is_guarded = keys.get("basic_auth").is_some() || keys.get("bearer_token_file").is_some();
+    if let (Some(at), Some(entry)) = (listen, given)
+        && !at.ip().is_loopback()
+        && !is_guarded
+        && !allows_anonymous
+    {
+        let help = "ask for a password (`metrics.basic_auth`) or a token (`metrics.bearer_token_file`), or say that everybody may read \
+                    with `metrics.allow_anonymous: true`";
+        let message = format!("whoever reaches {at} could read names, addresses and sizes without a password");
+        entry.refuse_and_help(problems, message, Some(help.to_owned()));
+    }
+    Resolved { listen, guard, claim: listen.map(|listen| Claim::of_key(keys.path("listen"), given, listen.port())) }
+}
+
+fn tls(keys: &Fields<'_>, base_dir: &Path, problems: &mut Problems) -> Option<TlsFiles> {
+    keys.get("tls")?;
+    let tls = keys.within("tls", &["certificate", "key"], problems);
+    let certificate = file_of(tls.need("certificate", problems), base_dir, problems);
+    let key = file_of(tls.need("key", problems), base_dir, problems);
+    Some(TlsFiles { certificate: certificate?, key: key? })
+}
+
+fn basic_auth(keys: &Fields<'_>, base_dir: &Path, problems: &mut Problems) -> Option<BasicAuth> {
+    keys.get("basic_auth")?;
+    let basic = keys.within("basic_auth", &["username", "password_file"], problems);
+    let username = basic.need("username", problems).and_then(|entry| entry.checked("a name", username, problems));
+    let password_file = file_of(basic.need("password_file", problems), base_dir, problems);
+    Some(BasicAuth { username: username?, password_file: password_file? })
+}
+
+/// RFC 7617: the first colon is where the password begins.
+fn username(text: &str) -> Result<String, String> {
+    let is_bad = text.is_empty() || text.contains(':') || text.chars().any(char::is_control);
+    if is_bad {
+        Err(format!("`{}` is no name: at least a character, and no colon", text.escape_debug()))
+    } else {
+        Ok(text.to_owned())
+    }
+}
+
+fn file_of(entry: Option<&Entry<'_>>, base_dir: &Path, problems: &mut Problems) -> Option<PathBuf> {
+    entry?.checked("a path", |text| formats::path(text, base_dir), problems)
 }
 
 fn keys<'a>(file: &Fields<'a>, problems: &mut Problems) -> Fields<'a> {
-    file.within("metrics", &["listen", "statements"], problems)
+    file.within("metrics", &KEYS, problems)
 }
 
 /// What the collectors ask for. Mistakes in the names of keys were told by [`resolve`].

@@ -36,7 +36,7 @@ fn ports_are_compared_across_everything_that_was_given() {
             "line 1: nodes.primary.port: 5433 is used twice, also by endpoint.read_only, whose default it is",
         ),
         (
-            "endpoint: {read_write: 9187}\nmetrics: {listen: '0.0.0.0:9187'}",
+            "endpoint: {read_write: 9187}\nmetrics: {listen: '0.0.0.0:9187', allow_anonymous: true}",
             "line 2: metrics.listen: 9187 is used twice, also by endpoint.read_write",
         ),
         (
@@ -163,6 +163,24 @@ fn each_mistake_is_named_where_it_stands() {
         ("metrics: {listen: 'localhost:0'}", "metrics.listen: `localhost:0` is no address and port"),
         ("metrics: {listen: on}", "metrics.listen: `on` is no address and port such as `127.0.0.1:9187`, nor `off`"),
         ("metrics: off", "metrics: expected a map of keys, found "),
+        (
+            "metrics: {listen: '0.0.0.0:9187'}",
+            "metrics.listen: whoever reaches 0.0.0.0:9187 could read names, addresses and sizes without a password",
+        ),
+        (
+            "metrics: {listen: '[::]:9187', tls: {certificate: a, key: b}}",
+            "metrics.listen: whoever reaches [::]:9187 could",
+        ),
+        (
+            "metrics: {listen: '10.0.0.1:9187', allow_anonymous: false}",
+            "metrics.listen: whoever reaches 10.0.0.1:9187 could",
+        ),
+        ("metrics: {tls: {certificate: a}}", "metrics.tls.key: is missing"),
+        ("metrics: {basic_auth: {username: a}}", "metrics.basic_auth.password_file: is missing"),
+        ("metrics: {basic_auth: {username: 'a:b', password_file: c}}", "metrics.basic_auth.username: `a:b` is no name"),
+        ("metrics: {bearer_token_file: ''}", "metrics.bearer_token_file: `` is no path"),
+        ("events: {webhook: 'example.com/x'}", "events.webhook: `example.com/x` is no address"),
+        ("events: {log_format: yaml}", "events.log_format: expected one of text, json, found the text `yaml`"),
         ("a: [", "not YAML: "),
     ] {
         let found = bad(text);

@@ -67,8 +67,12 @@ impl AgentParts {
         needs: &AgentNeeds,
         env: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Self, PartsError> {
-        let mut parts =
-            Self { config: config.to_owned(), dirs: needs.dirs.iter().cloned().collect(), ..Self::default() };
+        let mut parts = Self {
+            config: config.to_owned(),
+            dirs: needs.dirs.iter().cloned().collect(),
+            env: needs.env.clone(),
+            ..Self::default()
+        };
         for path in &needs.files {
             let bytes = fs::read(path).map_err(|source| PartsError { path: path.clone(), source })?;
             if let Ok(relative) = path.strip_prefix(config_dir) {
@@ -172,6 +176,7 @@ mod tests {
     const BUCKET: AgentNeeds = AgentNeeds {
         dirs: std::collections::BTreeSet::new(),
         files: std::collections::BTreeSet::new(),
+        env: Vec::new(),
         has_bucket: true,
     };
 

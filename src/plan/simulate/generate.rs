@@ -12,7 +12,8 @@ use super::{Action, Cluster};
 use crate::model::cluster::{Edition, Mode, Seat};
 use crate::model::collecting::Collecting;
 use crate::model::desired::{
-    Desired, DesiredNode, Endpoint, Failover, ImageChoice, Prefer, PublicationChoice, Setting, Synchronous, WhenLost,
+    Desired, DesiredNode, Endpoint, Events, Failover, Guard, ImageChoice, Prefer, PublicationChoice, Setting,
+    Synchronous, WhenLost,
 };
 use crate::model::endpoint::Access;
 use crate::model::names::{ClusterName, Ident};
@@ -116,6 +117,8 @@ pub fn cluster(modes: &[Mode], packs: Vec<Pack>) -> Cluster {
         endpoint: Endpoint::Direct,
         metrics: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), AGENT_PORT)),
         collecting: Collecting::default(),
+        guard: Guard::default(),
+        events: Events::default(),
         backups: Vec::new(),
         jobs: Vec::new(),
         not_acted_on: Vec::new(),

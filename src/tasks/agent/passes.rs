@@ -51,19 +51,17 @@ pub async fn run(
         let passed = pass(site, publish, &mut failover, is_overtaken).await;
         publish.send_modify(|latest| latest.turn(Instant::now()));
         metrics.count(began.elapsed(), passed.is_err());
-        is_overtaken = passed.as_ref().is_ok_and(|passed| passed.is_overtaken);
+        is_overtaken = passed.as_ref().is_ok_and(|passed| *passed == Passed::Overtaken);
         if is_overtaken {
             handles.wake.notify_one();
         }
-        let word = match passed {
-            Ok(passed) => passed.holds.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
-            Err(error) => error,
-        };
+        // What is held is told by who follows the looks.
+        let word = passed.err().unwrap_or_default();
         if word != last_word {
             if word.is_empty() {
-                tracing::info!("all is well");
+                tracing::info!("passes succeed again");
             } else {
-                tracing::warn!("{word}");
+                tracing::warn!("a pass failed: {word}");
             }
             last_word = word;
         }
@@ -71,13 +69,15 @@ pub async fn run(
 }
 
 /// What came of a pass.
-struct Passed {
-    holds: Vec<Hold>,
-    /// Chunks were made faster than this pass could follow.
-    is_overtaken: bool,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Passed {
+    /// It did what there was to do, if anything.
+    Done,
+    /// Chunks were made faster than it could follow.
+    Overtaken,
 }
 
-/// One pass: look, decide about the primary, plan, keep to the remit, execute. Returns what is held. After one that was overtaken, the primary is to make no
+/// One pass: look, decide about the primary, plan, keep to the remit, execute. After one that was overtaken, the primary is to make no
 /// chunk while this one lasts.
 async fn pass(
     site: &Site,
@@ -86,7 +86,6 @@ async fn pass(
     was_overtaken: bool,
 ) -> Result<Passed, String> {
     let (mut observed, mut plan) = look(site, publish, |observed| failover.look(site, observed)).await?;
-    let nothing_done = |holds| Ok(Passed { holds, is_overtaken: false });
     if let Some(chosen) = failover.promotes() {
         tokio::select! {
             promoted = failover.promote(site, &observed, &chosen) => {
@@ -96,10 +95,10 @@ async fn pass(
             }
             never = look_on(site, publish) => match never {},
         }
-        return nothing_done(plan.holds);
+        return Ok(Passed::Done);
     }
     if plan.steps().next().is_none() && !failover.restarts() {
-        return nothing_done(plan.holds);
+        return Ok(Passed::Done);
     }
     // Held to the end of the pass. Whoever has the lock now does what we would.
     let mut held = None;
@@ -111,14 +110,14 @@ async fn pass(
                 .run(&relief, &listener(&AtomicBool::new(false)))
                 .await
                 .map_err(|error| in_one_line(&error))?;
-            return nothing_done(plan.holds);
+            return Ok(Passed::Done);
         };
         let stillness =
             if was_overtaken { stillness::begin(&target).await.map_err(|error| in_one_line(&error))? } else { None };
         // What others did between the first look and the lock is in the second.
         (observed, plan) = look(site, publish, |observed| failover.look(site, observed)).await?;
         if lock_target(site, &observed).is_none_or(|now| now.node != target.node) {
-            return nothing_done(plan.holds);
+            return Ok(Passed::Done);
         }
         held = Some((lock, stillness));
     }
@@ -131,7 +130,7 @@ async fn pass(
         never = look_on(site, publish) => match never {},
     }
     drop(held);
-    Ok(Passed { holds: plan.holds, is_overtaken: is_overtaken.load(Ordering::Relaxed) })
+    Ok(if is_overtaken.load(Ordering::Relaxed) { Passed::Overtaken } else { Passed::Done })
 }
 
 /// Writes down what is done, and whether a step was overtaken.

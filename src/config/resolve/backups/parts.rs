@@ -63,7 +63,7 @@ fn word(text: &str) -> Result<String, String> {
 }
 
 /// `http://host:port`, without credentials: those come from where the SDK looks for them.
-fn address(text: &str) -> Result<String, String> {
+pub fn address(text: &str) -> Result<String, String> {
     let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
     let is_odd = |c: char| c.is_whitespace() || c.is_control();
     match rest {

@@ -1,9 +1,10 @@
 //! The key `subscriptions`: what comes from servers outside the cluster. No password is ever read here.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::{reclaim, unique};
 use crate::config::claim::{Claim, refuse_twice};
+use crate::config::formats;
 use crate::config::problem::Problems;
 use crate::config::read::{Entry, Fields};
 use crate::model::names::Ident;
@@ -71,7 +72,8 @@ fn origin(entry: &Entry<'_>, base_dir: &Path, problems: &mut Problems) -> Option
     let mut name = |key| keys.need(key, problems).and_then(|entry| entry.checked("a name", Ident::new, problems));
     let (database, user) = (name("database"), name("user"));
     let password_file = keys.need("password_file", problems);
-    let password_file = password_file.and_then(|entry| entry.checked("a path", |text| path(text, base_dir), problems));
+    let password_file =
+        password_file.and_then(|entry| entry.checked("a path", |text| formats::path(text, base_dir), problems));
     Some(Origin {
         host: host?,
         port: port?,
@@ -87,13 +89,5 @@ fn host(text: &str) -> Result<String, String> {
         Err(format!("`{}` is no host: one name or address such as `db.example.net`", text.escape_debug()))
     } else {
         Ok(text.to_owned())
-    }
-}
-
-fn path(text: &str, base_dir: &Path) -> Result<PathBuf, String> {
-    if text.is_empty() || text.contains('\0') {
-        Err(format!("`{}` is no path", text.escape_debug()))
-    } else {
-        Ok(base_dir.join(text))
     }
 }
