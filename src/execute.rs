@@ -307,6 +307,7 @@ impl<'a> Executor<'a> {
             Step::SetStandbys { node, setting, value, .. } => self.set_standbys(node, *setting, value).await,
             Step::SetApplyFlush { node, flushes } => self.set_apply_flush(node, *flushes).await,
             Step::Resubscribe { node, to } => self.resubscribe(node, to).await,
+            Step::Redirect { node, to } => self.redirect(node, to).await,
             Step::Subscribe { node, to } => self.subscribe(node, to).await,
             Step::RefreshSubscription { node } => self.refresh_subscription(node).await,
             Step::Unsubscribe { node } => self.unsubscribe(node).await,

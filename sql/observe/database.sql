@@ -151,6 +151,9 @@ select json_build_object(
       'applied', (
         select max(w.latest_end_lsn) from pg_stat_subscription w
         where w.subid = s.oid and w.relid is null and w.pid is not null),
+      'upstream', substring(s.subconninfo from 'host=''?([^ '']+)'),
+      -- The end of the last transaction of the publisher's that was applied here.
+      'committed', (select pg_replication_origin_progress(o.roname, false) from pg_replication_origin o where o.roname = 'pg_' || s.oid),
       'apply_errors', (select apply_error_count from pg_stat_subscription_stats where subid = s.oid),
       'sync_errors', (select sync_error_count from pg_stat_subscription_stats where subid = s.oid))
     from subscription s),

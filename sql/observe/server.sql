@@ -39,6 +39,11 @@ select json_build_object(
   'heard_millis', (
     select greatest(0, extract(epoch from clock_timestamp() - last_msg_receipt_time) * 1000)::bigint from pg_stat_wal_receiver),
   'upstream', case when pg_is_in_recovery() then substring(current_setting('primary_conninfo') from 'host=''?([^ '']+)') end,
+  -- Where the log of this timeline leaves the one before, and that the one before it.
+  'branches', case when pg_is_in_recovery() then '[]' else (
+    select coalesce(json_agg(m[1]), '[]')
+    from regexp_matches(pg_read_file('pg_wal/' || left(pg_walfile_name(pg_current_wal_lsn()), 8) || '.history', 0, 1000000, true),
+                        '^\d+\s+([0-9A-F]+/[0-9A-F]+)', 'gn') m) end,
   -- What was cloned or rewound has an empty file.
   'yields_to', nullif(btrim(pg_read_file('standby.signal', 0, 100, true), E' \n'), ''),
   'has_database', exists (select from pg_database where datname = $2),

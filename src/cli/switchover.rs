@@ -58,6 +58,10 @@ pub async fn run(cli: &Cli, args: &SwitchoverArgs) -> Result<u8, Failure> {
         from: target(&promotion.from)?,
         to: target(&promotion.to)?,
         followers: others.chain([&promotion.from]).cloned().collect(),
+        subscribers: topology::subscribers(&nodes, &promotion.from)
+            .filter(|name| **name != promotion.to)
+            .cloned()
+            .collect(),
     };
     let report = switchover::run(&context.site, &promotion, &sides).await?;
     if cli.json {

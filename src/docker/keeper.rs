@@ -6,14 +6,15 @@
 //! ([`sweep`]).
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use bollard::models::{
-    ContainerCreateBody, ContainerSummary, ContainerSummaryStateEnum, Mount, MountType, MountVolumeOptions,
-    RestartPolicyNameEnum,
+    ContainerCreateBody, ContainerSummary, ContainerSummaryStateEnum, EndpointSettings, Mount, MountType,
+    MountVolumeOptions, NetworkingConfig, RestartPolicyNameEnum,
 };
 use bollard::query_parameters::{CreateContainerOptionsBuilder, ListContainersOptionsBuilder};
 use tokio::runtime::Handle;
@@ -56,6 +57,15 @@ pub enum Attached {
     Host,
     /// This network.
     Network(String),
+    /// This network, in the stead of a container that does not run: under its names, and on the host where that is reached.
+    Stead {
+        /// The network.
+        network: String,
+        /// What others on it know that container by.
+        names: Vec<String>,
+        /// Where on the host PostgreSQL's port is. While this runs no other container can start that has it.
+        at: SocketAddr,
+    },
     /// The network of this container, whose servers are on the loopback address then.
     Container(String),
 }
@@ -288,9 +298,14 @@ fn body(keeper: &KeeperSpec<'_>, shared: &SharedDir) -> ContainerCreateBody {
     let network = match &keeper.attached {
         Attached::Nothing => "none",
         Attached::Host => "host",
-        Attached::Network(name) => name,
+        Attached::Network(name) | Attached::Stead { network: name, .. } => name,
         Attached::Container(name) => &format!("container:{name}"),
     };
+    let stead = match &keeper.attached {
+        Attached::Stead { network, names, at } => Some((network, names, *at)),
+        _ => None,
+    };
+    let port = format!("{}/tcp", spec::POSTGRES_PORT);
     let leash = format!("{}/{}", shared.inside(), SharedDir::LEASH);
     ContainerCreateBody {
         image: Some(keeper.image.to_owned()),
@@ -299,12 +314,18 @@ fn body(keeper: &KeeperSpec<'_>, shared: &SharedDir) -> ContainerCreateBody {
         entrypoint: Some(["/bin/sh", "-c", SCRIPT, "hypertide", &leash].map(str::to_owned).to_vec()),
         cmd: Some(Vec::new()),
         env: Some(vec![format!("PGDATA={}", keeper.volume.data_dir())]),
+        exposed_ports: stead.map(|_| vec![port.clone()]),
+        networking_config: stead.map(|(network, names, _)| {
+            let endpoint = EndpointSettings { aliases: Some(names.clone()), ..Default::default() };
+            NetworkingConfig { endpoints_config: Some(HashMap::from([(network.clone(), endpoint)])) }
+        }),
         // There is nothing to shut down with care.
         stop_signal: Some("SIGKILL".to_owned()),
         host_config: Some(bollard::models::HostConfig {
             mounts: Some(mounts),
             network_mode: Some(network.to_owned()),
             cap_drop: Some(vec!["ALL".to_owned()]),
+            port_bindings: stead.map(|(_, _, at)| spec::published(&port, at)),
             shm_size: Some(spec::SHM_BYTES),
             // Servers that are begun in here outlive the command that begins them; somebody has to bury them.
             init: Some(true),

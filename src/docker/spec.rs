@@ -215,7 +215,7 @@ pub fn endpoint(cluster: &ClusterName, spec: &EndpointSpec) -> ContainerCreateBo
 }
 
 /// A port of a container and where on the host it leads from.
-fn published(port: &str, at: SocketAddr) -> HashMap<String, Option<Vec<PortBinding>>> {
+pub(super) fn published(port: &str, at: SocketAddr) -> HashMap<String, Option<Vec<PortBinding>>> {
     let binding = PortBinding { host_ip: Some(at.ip().to_string()), host_port: Some(at.port().to_string()) };
     HashMap::from([(port.to_owned(), Some(vec![binding]))])
 }

@@ -181,12 +181,20 @@ impl Executor<'_> {
         Ok(handover::resubscribe(&session, &node.slot(), &self.connection_to(to), publication).await?)
     }
 
+    pub(super) async fn redirect(&self, node: &NodeName, to: &NodeName) -> Result<(), Cause> {
+        let epoch = handover::epoch(&*self.session(to).await?).await?;
+        let session = self.own_session(node).await?;
+        Ok(handover::redirect(&session, &node.slot(), &self.connection_to(to), epoch).await?)
+    }
+
     pub(super) async fn subscribe(&self, node: &NodeName, to: &NodeName) -> Result<(), Cause> {
         let desired = &self.site.desired;
         let session = self.session(node).await?;
         if setup::is_subscribed(&session, &node.slot()).await? {
             return Ok(());
         }
+        let epoch = handover::epoch(&*self.session(to).await?).await?;
+        handover::adopt_epoch(&self.own_session(node).await?, epoch).await?;
         let target = |node: &NodeName| Ok::<_, Cause>(self.site.target(node, self.port(node)?, &desired.database)?);
         let task = first_copy::Task {
             engine: self.site.engine.clone(),

@@ -119,7 +119,8 @@ impl Executor<'_> {
 }
 
 /// Rewinds the data directory to where both were the same, or fills it anew when that cannot be done. Until it is a standby the
-/// mark is in it, except while PostgreSQL's own recovery has to finish, which the mark would keep from ending.
+/// mark is in it, except while PostgreSQL's own recovery has to finish, which the mark would keep from ending. Slots of its time as the
+/// primary go: they would keep log for nobody, and be in the way of those that it is to keep for subscribers.
 fn script(site: &Site, node: &NodeName, from: &NodeName) -> String {
     let primary = site.desired.cluster.container(from);
     let following = super::node::following(&primary, node);
@@ -145,6 +146,7 @@ fn script(site: &Site, node: &NodeName, from: &NodeName) -> String {
              cd \"$PGDATA\"\n\
          fi\n\
          trap - EXIT\n\
+         rm -rf pg_replslot/*\n\
          : >standby.signal\n",
         port = spec::POSTGRES_PORT,
         passfile = spec::PASSFILE,

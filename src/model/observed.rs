@@ -162,6 +162,8 @@ pub struct ServerSeen {
     pub heard_millis: Option<u64>,
     /// A standby: the host it is to receive from.
     pub upstream: Option<String>,
+    /// Where its timeline and those before it left their predecessors, the first one first; none on a standby.
+    pub branches: Vec<Lsn>,
     /// It is marked to give up its place to this node: started again, it takes no writes.
     pub yields_to: Option<String>,
     /// The cluster's database.
@@ -391,6 +393,10 @@ pub struct SubscriptionSeen {
     pub tables: BTreeMap<TableName, char>,
     /// Everything up to here is applied and reported.
     pub applied: Option<Lsn>,
+    /// The host it is to receive from.
+    pub upstream: Option<String>,
+    /// Where the last transaction that was applied here ended on the publisher; `None`: there was none.
+    pub committed: Option<Lsn>,
     /// The table that its apply worker wants and does not find here. PostgreSQL tells it in the server's log only, so it is
     /// looked up there, and only while the worker fails.
     pub wanting: Option<TableName>,

@@ -4,7 +4,8 @@
 //! decides upon what is not known. How a promotion is carried out is `sequence`.
 //!
 //! # Guarantees
-//! - A promotion is decided only where no [`veto`] stands and the replica is eligible.
+//! - A promotion is decided only where no [`veto`] stands and the replica is eligible. Of a logical replica that is so when the promotion
+//!   itself can find out what nobody can know before.
 //! - With the same facts, waiting ends as time goes on.
 //! - A primary that answers is never replaced; that takes an operator's `switchover`.
 
@@ -112,6 +113,14 @@ pub enum Decision {
         /// Log that it is fed first.
         salvage: Option<Salvage>,
     },
+    /// Fence the primary, then find out from its volume what this logical replica lacks, and make it the primary if it then lacks nothing
+    /// that was not agreed to.
+    PromoteIfComplete {
+        /// The replica.
+        node: NodeName,
+        /// Why the primary is not restarted.
+        why: PromoteWhy,
+    },
     /// Somebody has to decide.
     AskOperator {
         /// What about.
@@ -137,7 +146,7 @@ impl Policy {
 impl Decision {
     /// It changes something.
     pub const fn acts(&self) -> bool {
-        matches!(self, Self::RestartInPlace { .. } | Self::Promote { .. })
+        matches!(self, Self::RestartInPlace { .. } | Self::Promote { .. } | Self::PromoteIfComplete { .. })
     }
 }
 
@@ -164,6 +173,7 @@ pub fn decide(policy: &Policy, situation: &Situation) -> Decision {
     if decision.acts() && !policy.automatic {
         let way = match &decision {
             Decision::Promote { node, loss, .. } => Way::Promote(node.clone(), loss.needs()),
+            Decision::PromoteIfComplete { node, .. } => Way::Promote(node.clone(), None),
             _ => Way::Restart(primary.clone()),
         };
         return Decision::AskOperator { why: Question::NotAutomatic(diagnosis.condition), ways: vec![way] };

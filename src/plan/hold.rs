@@ -110,6 +110,8 @@ pub enum Reason {
     WantsDropped(TableName),
     /// The slot on the primary is gone or lost its WAL.
     SlotLost,
+    /// It has applied changes that the primary, a standby before, does not have: so many bytes of log.
+    Ahead(u64),
     /// The standby is not streaming.
     NotStreaming,
     /// Commits are to wait for a replica and wait for none: none has caught up.
@@ -190,6 +192,7 @@ impl Reason {
             Self::NotApplying(_) => "not_applying",
             Self::WantsDropped(_) => "wants_dropped_table",
             Self::SlotLost => "slot_lost",
+            Self::Ahead(_) => "ahead_of_primary",
             Self::NotStreaming => "not_streaming",
             Self::NotSynchronous => "not_synchronous",
             Self::CommitsWait(_) => "commits_wait",
@@ -241,6 +244,7 @@ impl Reason {
             | Self::WantsDropped(_)
             | Self::SlotLost
             | Self::CommitsWait(_)
+            | Self::Ahead(_)
             | Self::Outside(_)
             | Self::Backup(_)
             | Self::EndpointDown

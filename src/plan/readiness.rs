@@ -37,6 +37,8 @@ pub enum Ineligible {
     Differs(usize),
     /// Whether its rows are complete was never found out, or cannot be now.
     CompletenessUnknown,
+    /// A promotion was to find that out from the old primary's volume, and did not; says why.
+    Unproven(String),
     /// It is fenced: it holds what an earlier primary wrote.
     Fenced,
     /// How far it has the primary's log is not known.
@@ -66,6 +68,7 @@ impl Ineligible {
             Self::ForeignChunks(_) => "foreign_chunks",
             Self::Differs(_) => "differs",
             Self::CompletenessUnknown => "completeness_unknown",
+            Self::Unproven(_) => "unproven",
             Self::Fenced => "fenced",
             Self::PositionUnknown => "position_unknown",
             Self::EpochUnknown => "epoch_unknown",
@@ -87,6 +90,7 @@ impl Ineligible {
             | Self::ForeignChunks(_)
             | Self::Differs(_)
             | Self::CompletenessUnknown
+            | Self::Unproven(_)
             | Self::PositionUnknown => true,
             Self::Unreachable
             | Self::NotAReplica
@@ -96,6 +100,11 @@ impl Ineligible {
             | Self::OtherTimeline
             | Self::NeverPromoted => false,
         }
+    }
+
+    /// A promotion of a logical replica finds out itself whether it is so.
+    pub const fn is_found_out(&self) -> bool {
+        matches!(self, Self::PrimaryUnknown | Self::CompletenessUnknown | Self::PositionUnknown)
     }
 }
 
@@ -113,6 +122,7 @@ impl fmt::Display for Ineligible {
             Self::ForeignChunks(count) => write!(f, "{count} chunks are not the primary's"),
             Self::Differs(count) => write!(f, "{count} tables were compared and differ"),
             Self::CompletenessUnknown => f.write_str("whether its rows are complete is not known"),
+            Self::Unproven(because) => write!(f, "what it lacks could not be found out: {because}"),
             Self::Fenced => f.write_str("it is fenced and holds what an earlier primary wrote"),
             Self::PositionUnknown => f.write_str("how far it has the primary's log is not known"),
             Self::EpochUnknown => f.write_str("its epoch is not known"),

@@ -89,6 +89,7 @@ const fn is_in_remit(step: &Step) -> bool {
             | Step::Resubscribe { .. }
             | Step::SetStandbys { .. }
             | Step::SetApplyFlush { .. }
+            | Step::Redirect { .. }
             | Step::UnguardTables { .. }
             | Step::AlignPasswords { .. }
             | Step::PublishTables { .. }

@@ -303,6 +303,13 @@ pub enum Step {
         /// The primary.
         to: NodeName,
     },
+    /// Have a subscription go on at the standby that took its publisher's place, from the slot that it kept.
+    Redirect {
+        /// The replica.
+        node: NodeName,
+        /// The primary.
+        to: NodeName,
+    },
     /// Create the subscription, which also creates its slot on the primary.
     Subscribe {
         /// The replica.
@@ -456,6 +463,7 @@ impl Step {
             | Self::SetStandbys { node, .. }
             | Self::SetApplyFlush { node, .. }
             | Self::Resubscribe { node, .. }
+            | Self::Redirect { node, .. }
             | Self::Subscribe { node, .. }
             | Self::RefreshSubscription { node }
             | Self::Unsubscribe { node }

@@ -112,6 +112,12 @@ pub fn standbys<'a>(nodes: &'a [DesiredNode], primary: &'a NodeName) -> impl Ite
     nodes.iter().filter(follows).map(|node| &node.name)
 }
 
+/// The nodes that follow the primary as logical replicas.
+pub fn subscribers<'a>(nodes: &'a [DesiredNode], primary: &'a NodeName) -> impl Iterator<Item = &'a NodeName> {
+    let follows = |node: &&DesiredNode| following(nodes, node, Some(primary)) == Some(Mode::Logical);
+    nodes.iter().filter(follows).map(|node| &node.name)
+}
+
 /// The node was promoted, and that is written down in it.
 pub fn has_taken_over(name: &NodeName, observed: &Observed) -> bool {
     let row = observed.nodes.get(name).and_then(seat_row_of_writer);

@@ -148,6 +148,26 @@ pub async fn demote(
     session.run_whole("make it a logical replica", &sql).await
 }
 
+/// Has a subscription receive from another server, that of this epoch, which keeps its slot and has the same positions.
+pub async fn redirect(
+    replica: &Session,
+    subscription: &Ident,
+    connection: &str,
+    epoch: u64,
+) -> Result<(), PostgresError> {
+    let sql = format!(
+        "alter subscription {} connection {}; update hypertide.node set epoch = {epoch}",
+        subscription.quoted(),
+        escape_literal(connection),
+    );
+    replica.run_whole("have the subscription follow the new primary", &sql).await
+}
+
+/// Writes down in a logical replica the epoch of the primary that it is about to follow.
+pub async fn adopt_epoch(replica: &Session, epoch: u64) -> Result<(), PostgresError> {
+    replica.run_whole("write down the epoch", &format!("update hypertide.node set epoch = {epoch}")).await
+}
+
 /// The epoch that a node's row tells.
 pub async fn epoch(session: &Session) -> Result<u64, PostgresError> {
     let row = session.client().query_one("select epoch from hypertide.node", &[]).await;

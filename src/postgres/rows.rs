@@ -44,6 +44,8 @@ pub struct ServerRow {
     received: Option<Lsn>,
     heard_millis: Option<u64>,
     upstream: Option<String>,
+    #[serde(deserialize_with = "lsns")]
+    branches: Vec<Lsn>,
     yields_to: Option<String>,
     /// The cluster's database exists.
     pub has_database: bool,
@@ -210,6 +212,9 @@ struct SubscriptionRow {
     is_applying: bool,
     #[serde(deserialize_with = "lsn")]
     applied: Option<Lsn>,
+    upstream: Option<String>,
+    #[serde(deserialize_with = "lsn")]
+    committed: Option<Lsn>,
     apply_errors: Option<u64>,
     sync_errors: Option<u64>,
 }
@@ -220,6 +225,11 @@ fn lsn<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Lsn>, D::Err
         .map(|text| Lsn::from_str(&text))
         .transpose()
         .map_err(serde::de::Error::custom)
+}
+
+fn lsns<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Lsn>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    texts.iter().map(|text| Lsn::from_str(text)).collect::<Result<_, _>>().map_err(serde::de::Error::custom)
 }
 
 fn positions<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(String, String, Lsn)>, D::Error> {
@@ -266,6 +276,7 @@ impl ServerRow {
             received: self.received,
             heard_millis: self.heard_millis,
             upstream: self.upstream,
+            branches: self.branches,
             yields_to: self.yields_to,
             database: Seen::Absent,
         })
@@ -434,6 +445,8 @@ impl SubscriptionRow {
             publications: self.publications.iter().map(|name| Ident::new(name)).collect::<Result<_, _>>()?,
             tables,
             applied: self.applied,
+            upstream: self.upstream,
+            committed: self.committed,
             wanting: None,
             apply_errors: self.apply_errors.unwrap_or_default(),
             sync_errors: self.sync_errors.unwrap_or_default(),

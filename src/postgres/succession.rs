@@ -22,6 +22,8 @@ const MARK: &str = "standby.signal";
 const GLANCE: Duration = Duration::from_millis(2);
 
 const SET_READ_ONLY: &str = "set whether transactions begin read-only";
+/// Between two looks that nobody waits for.
+const SYNC_GLANCE: Duration = Duration::from_millis(100);
 
 /// Sessions and workers that could change rows; hypertide's own change no user's. `sql` is what is asked of them.
 fn writers(sql: &str) -> String {
@@ -121,6 +123,26 @@ pub async fn wait_until_received(standby: &Session, position: Lsn, patience: Dur
             return Ok(false);
         }
         tokio::time::sleep(GLANCE).await;
+    }
+}
+
+/// Waits until a standby keeps this logical slot of its primary's and could serve from it. `false` when it does not after `patience`.
+///
+/// <https://www.postgresql.org/docs/17/logicaldecoding-explanation.html#LOGICALDECODING-REPLICATION-SLOTS-SYNCHRONIZATION>: how far it is does
+/// not matter. A subscriber asks for what comes after its own position, and the log from the slot's on is there.
+pub async fn wait_until_synced(standby: &Session, slot: &Ident, patience: Duration) -> Result<bool, PostgresError> {
+    let question = "select exists (select from pg_replication_slots
+                    where slot_name = $1 and synced and not temporary and invalidation_reason is null)";
+    let began = Instant::now();
+    loop {
+        let row = standby.client().query_one(question, &[&slot.as_str()]).await;
+        if row.map_err(|source| standby.failed("look for a slot that it is to keep", source))?.get(0) {
+            return Ok(true);
+        }
+        if began.elapsed() > patience {
+            return Ok(false);
+        }
+        tokio::time::sleep(SYNC_GLANCE).await;
     }
 }
 

@@ -6,6 +6,7 @@
 //! meanwhile.
 
 mod logical;
+mod stead;
 mod tail;
 
 use std::collections::BTreeMap;
@@ -32,6 +33,7 @@ use crate::plan::failover::request::{self, Choice, Refusal};
 use crate::plan::failover::sequence::phase::Phase;
 use crate::plan::failover::sequence::{Kind, Promotion};
 use crate::plan::failover::{Policy, seen};
+use crate::plan::readiness::Ineligible;
 use crate::plan::topology;
 use crate::postgres::session::{PostgresError, Session, Target};
 use crate::postgres::{handover, setup, succession};
@@ -178,23 +180,34 @@ pub async fn run(
         Mode::Physical => succession::received(&replica).await?,
         Mode::Logical => handover::applied_at_least(&replica, &to.slot()).await?,
     };
-    let tail = tail::read(site, &observed, from, position).await?;
+    let tail = tail::read(site, &observed, from, to, position).await?;
     // A logical one has to be asked whether it is complete, which takes an old primary that answers and cannot write.
     let mut woken = None;
-    if *mode == Mode::Logical
-        && let Some(tail) = tail.present()
-        && observed.nodes.get(from).is_some_and(|seen| seen.container.is_present())
-    {
-        mark(site, &observed, from, to).await?;
-        let primary = target(site, find(&nodes, from))?;
-        let draining = logical::drain(site, &primary, &replica, tail.end);
-        woken = watch.time(Phase::Drain, draining).await?;
-        position = if woken.is_some() { tail.end } else { position };
-    }
-    if let Some(primary) = &woken
-        && let Some(member) = situation.members.get_mut(to)
-    {
-        member.objections = Seen::Present(logical::objections(site, primary, &replica, &mut watch).await?);
+    if *mode == Mode::Logical {
+        let node = find(&nodes, from);
+        let drained = match &tail {
+            Seen::Present(tail) => {
+                mark(site, &observed, from, to).await?;
+                let has_container = observed.nodes.get(from).is_some_and(|seen| seen.container.is_present());
+                let asleep = logical::Asleep { node, target: &target(site, node)?, has_container };
+                let draining = Box::pin(logical::drain(site, &observed, asleep, &replica, tail.end));
+                watch.time(Phase::Drain, draining).await
+            }
+            Seen::Absent => Err("its volume is gone".to_owned()),
+            Seen::Unknown { because } => Err(because.clone()),
+        };
+        let objections = match drained {
+            Ok(primary) => {
+                position = tail.present().map_or(position, |tail| tail.end);
+                let objections = logical::objections(site, &primary.session, &replica, &mut watch).await?;
+                woken = Some(primary);
+                objections
+            }
+            Err(because) => vec![Ineligible::Unproven(because)],
+        };
+        if let Some(member) = situation.members.get_mut(to) {
+            member.objections = Seen::Present(objections);
+        }
     }
     if let Some(member) = situation.members.get_mut(to) {
         member.health.replayed = Seen::Present(position);
@@ -203,7 +216,15 @@ pub async fn run(
         member.health.tail = tail;
     }
     let policy = Policy::new(&site.desired, false);
-    let choice = request::promotion(&policy, &situation, to, accepted).map_err(PromotionError::Refused)?;
+    let choice = match request::promotion(&policy, &situation, to, accepted) {
+        Ok(choice) => choice,
+        Err(refusal) => {
+            if let Some(primary) = woken {
+                primary.let_go().await;
+            }
+            return Err(PromotionError::Refused(refusal));
+        }
+    };
     let epoch = situation.members.get(from).and_then(|member| member.health.epoch.present().copied());
     let (loss, salvage) = (choice.loss.clone(), choice.salvage.clone());
     let promotion = Promotion::new(Kind::Failover, choice, epoch.unwrap_or_default());
@@ -224,7 +245,10 @@ pub async fn run(
             }
             take_over(&replica, &promotion, &mut watch).await?;
         }
-        Mode::Logical => logical::take_over(site, &promotion, woken.as_ref(), &replica, &mut watch).await?,
+        Mode::Logical => {
+            let primary = woken.as_ref().map(|primary| &primary.session);
+            logical::take_over(site, &promotion, primary, &replica, &mut watch).await?;
+        }
     }
     if site.desired.endpoint != Endpoint::Direct {
         // Who writes is settled; the next pass leads it there.
@@ -233,6 +257,9 @@ pub async fn run(
         }
     }
     let report = watch.report(&promotion);
+    if let Some(primary) = woken {
+        primary.let_go().await;
+    }
     let lost_transactions = match &loss {
         Some(Loss::Nothing(_)) => Some(0),
         Some(Loss::Exactly { transactions, .. }) => *transactions,
@@ -262,6 +289,11 @@ fn target(site: &Site, node: &DesiredNode) -> Result<Target, ReachError> {
     site.target(&node.name, node.port, &site.desired.database)
 }
 
+/// The image that a node's container is made from: the old primary's own may be what is broken.
+fn image_of(observed: &Observed, node: &NodeName) -> Option<String> {
+    observed.nodes.get(node)?.container.present().map(|container| container.image_id.clone())
+}
+
 /// Marks the data of a node at rest, and looks whether the mark is there. Where nothing is left there is nothing to mark.
 async fn mark(site: &Site, observed: &Observed, node: &NodeName, to: &NodeName) -> Result<(), PromotionError> {
     let seen = observed.nodes.get(node);
@@ -275,10 +307,10 @@ async fn mark(site: &Site, observed: &Observed, node: &NodeName, to: &NodeName) 
     let container = if seen.is_some_and(|seen| seen.container.is_present()) {
         own
     } else {
-        // Its volume is reached through a container that is never started.
-        let image = observed.image.present().ok_or_else(|| not_fenced("its image is not known".into()))?;
+        // Its volume is reached through a container that is never started, of the image that the replica runs.
+        let image = image_of(observed, to).ok_or_else(|| not_fenced("its image is not known".into()))?;
         engine.discard_container(&helper).await?;
-        engine.create_container(&helper, spec::helper(&site.desired.cluster, node, &image.id, "true")).await?;
+        engine.create_container(&helper, spec::helper(&site.desired.cluster, node, &image, "true")).await?;
         helper.clone()
     };
     let marking = async {

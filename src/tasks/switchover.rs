@@ -46,6 +46,9 @@ const SESSIONS_GRACE: Duration = Duration::from_millis(200);
 /// How long clients wait for the rest of the log to arrive before it goes back.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long the standby may take to keep a subscriber's slot, while clients write: it looks for them every half minute or more often.
+const SYNC_PATIENCE: Duration = Duration::from_secs(45);
+
 /// How long a standby may take to replay what it has and begin to take writes.
 const PROMOTE_PATIENCE: Duration = Duration::from_mins(1);
 
@@ -90,6 +93,14 @@ pub enum SwitchoverError {
     NotDrained {
         /// The standby.
         node: NodeName,
+    },
+    /// A subscriber could not go on.
+    #[error("{node} did not keep the slot of {replica} within {} s", SYNC_PATIENCE.as_secs())]
+    NotSynced {
+        /// The standby.
+        node: NodeName,
+        /// Whose.
+        replica: NodeName,
     },
     /// A chunk came in the last moment, or is still being copied.
     #[error("{node} lacks rows of {}", named(tables))]
@@ -139,6 +150,9 @@ impl SwitchoverError {
             Self::Incomplete { .. } => {
                 Some("the primary takes writes again, and a running agent mirrors what is new: try again".into())
             }
+            Self::NotSynced { node, .. } => Some(format!(
+                "nothing was changed; `hypertide logs {node}` tells why, and pg_replication_slots there which slots it keeps: try again"
+            )),
             Self::NotDrained { node } => {
                 Some(format!("`hypertide logs {node}` tells why; the primary takes writes again"))
             }
@@ -156,6 +170,7 @@ impl SwitchoverError {
             Self::Busy { .. }
                 | Self::Endpoint(_)
                 | Self::NotDrained { .. }
+                | Self::NotSynced { .. }
                 | Self::Incomplete { .. }
                 | Self::NotPromoted { .. }
                 | Self::Stranded { .. }
@@ -172,6 +187,8 @@ pub struct Sides {
     pub to: Target,
     /// Those that follow the primary as standbys, and are to follow the next.
     pub followers: Vec<NodeName>,
+    /// Those that subscribe to it.
+    pub subscribers: Vec<NodeName>,
 }
 
 /// What a change works with, once nobody else can.
@@ -201,6 +218,11 @@ pub async fn run(site: &Site, promotion: &Promotion, sides: &Sides) -> Result<Re
             for follower in &sides.followers {
                 // From before the promotion, so that nothing they need is removed.
                 setup::create_physical_slot(&hands.replica, &follower.slot()).await?;
+            }
+            for subscriber in &sides.subscribers {
+                if !succession::wait_until_synced(&hands.replica, &subscriber.slot(), SYNC_PATIENCE).await? {
+                    return Err(SwitchoverError::NotSynced { node: promotion.to.clone(), replica: subscriber.clone() });
+                }
             }
         }
         Mode::Logical => watch.time(Phase::Publish, logical::prepare(&hands)).await?,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::logical::BARS;
 use crate::switchover::{Writer, all_are_there, role};
 use crate::world::{World, docker};
 
@@ -19,6 +20,7 @@ async fn a_standby_takes_the_place_of_a_primary_that_does_not_answer() {
 
     a_stopped_one_is_left_alone_while_failover_is_paused(&world).await;
     a_frozen_one_never_writes_again(&world).await;
+    a_logical_replica_follows_whoever_takes_the_place(&world).await;
     what_only_the_volume_has_is_salvaged(&world).await;
     a_lost_volume_is_told_before_anything_is_given_up(&world).await;
 }
@@ -82,6 +84,50 @@ async fn a_frozen_one_never_writes_again(world: &World) {
     is_on_record(&status, &report);
     let (acked, _) = writer.stop();
     all_are_there(world, &acked);
+    world.ok(&["switchover", "--to", "primary-1"]);
+    is_whole(world, "primary-1", "replica-1");
+}
+
+/// Planned or not, and nothing is copied: its subscription goes on from the slot that the standby has kept.
+async fn a_logical_replica_follows_whoever_takes_the_place(world: &World) {
+    if world.sql("primary", "show timescaledb.license") == "timescale" {
+        // The pack compresses then, which keeps logical replicas out.
+        return;
+    }
+    world.sql("primary", BARS);
+    world.ok(&["replica", "add", "replica-2", "--mode", "logical", "--port", &world.ports[2].to_string()]);
+    let equal = |primary: &str, standby: &str| {
+        is_whole(world, primary, standby);
+        assert_eq!(role(&world.status(), "replica-2"), "subscriber");
+        // A chunk that is new, and rows in old ones.
+        let more = "insert into trading.market_data (\"timestamp\", symbol, open, high, low, close, volume)
+             select max(\"timestamp\") + interval '30 days', symbol, 1, 2, 0.5, 1.5, 7 from trading.market_data group by symbol;
+             update trading.market_data set close = close + 1 where volume % 500 = 0";
+        world.sql("primary", more);
+        world.eventually_equal("trading.market_data", primary, "replica-2");
+    };
+    equal("primary-1", "replica-1");
+    let chunks = "select string_agg(oid || ' ' || relfilenode, ',' order by oid) from pg_class where relname like '\\_hyper\\_%chunk' and relkind = 'r'";
+    let before = world.sql("replica-2", chunks);
+
+    world.ok(&["switchover", "--to", "replica-1"]);
+    equal("replica-1", "primary-1");
+    world.ok(&["switchover", "--to", "primary-1"]);
+    equal("primary-1", "replica-1");
+    let kept = "select count(*) from pg_replication_slots where synced and not temporary";
+    world.eventually("the standby keeps the slot", || world.sql("replica-1", kept) == "1");
+    docker().pause_container(&world.container("primary-1")).await.unwrap();
+    assert_eq!(world.json(&["promote", "replica-1"])["lost_bytes"], 0);
+    equal("replica-1", "primary-1");
+
+    let verified = world.json(&["replication", "verify", "replica-2", "--full"])["replicas"][0].clone();
+    assert_eq!(verified["outcome"], "equal", "{verified}");
+    let after = world.sql("replica-2", chunks);
+    assert!(
+        !before.is_empty() && before.split(',').all(|chunk| after.split(',').any(|now| now == chunk)),
+        "{before} {after}"
+    );
+    world.ok(&["replica", "remove", "replica-2"]);
     world.ok(&["switchover", "--to", "primary-1"]);
     is_whole(world, "primary-1", "replica-1");
 }

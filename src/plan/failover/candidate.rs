@@ -39,6 +39,10 @@ pub fn candidates<'a>(situation: &'a Situation, primary: &'a NodeName) -> Candid
         if member.priority == 0 {
             objections.push(Ineligible::NeverPromoted);
         }
+        if let Some(because) = situation.unproven.get(name) {
+            objections.retain(|reason| !reason.is_found_out());
+            objections.push(Ineligible::Unproven(because.clone()));
+        }
         match member.mode() {
             Some(mode) if objections.is_empty() => found.eligible.push(Candidate { name, member, mode }),
             _ => found.ineligible.push((name, objections)),

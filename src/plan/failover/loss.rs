@@ -247,7 +247,7 @@ impl fmt::Display for Accepted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Bytes(bytes) => write!(f, "--accept-data-loss {bytes}"),
-            Self::Any => f.write_str("--accept-data-loss any"),
+            Self::Any => f.write_str("--accept-data-loss all"),
         }
     }
 }

@@ -7,14 +7,17 @@ use std::time::Duration;
 
 use super::candidate::{self, Candidate};
 use super::condition::{Condition, Diagnosis};
-use super::loss::{self, Loss, Salvage};
+use super::loss::{self, Accepted, Loss, Salvage};
 use super::reason::{PromoteWhy, Question, Waiting, Way};
 use super::situation::Situation;
 use super::veto::{self, Veto};
 use super::{Decision, Policy};
 use crate::model::cluster::Mode;
 use crate::model::desired::Prefer;
+use crate::model::health::VolumeState;
 use crate::model::names::NodeName;
+use crate::model::seen::Seen;
+use crate::plan::readiness::Ineligible;
 
 /// So many failed restarts within [`CRASH_LOOP_WINDOW`] show that another one will not help.
 pub const CRASH_LOOP_ATTEMPTS: usize = 3;
@@ -92,18 +95,20 @@ impl<'a> Outage<'a> {
         let best = self.promotable();
         let is_lossless = best.as_ref().is_some_and(|chosen| chosen.loss.is_nothing());
         let wants_promotion = self.policy.prefer == Prefer::Promote || !can_restart;
-        if wants_promotion
-            && !is_lossless
-            && let Some(wait) = self.reading_tail()
-        {
-            return wait;
-        }
         let why = match (condition, failed) {
             (Condition::VolumeGone | Condition::VolumeUnreadable, _) => PromoteWhy::Volume(condition.clone()),
             (_, Some(failed)) => PromoteWhy::RestartsFail(failed),
             _ if self.policy.prefer == Prefer::Promote => PromoteWhy::Preferred(condition.clone()),
             _ => PromoteWhy::Sooner(condition.clone()),
         };
+        if wants_promotion && !is_lossless {
+            if let Some(node) = self.provable() {
+                return Decision::PromoteIfComplete { node: node.clone(), why };
+            }
+            if let Some(wait) = self.reading_tail() {
+                return wait;
+            }
+        }
         match best {
             Some(chosen) if wants_promotion => chosen.promote(why),
             Some(chosen) if self.is_better(&chosen) => chosen.promote(why),
@@ -140,7 +145,42 @@ impl<'a> Outage<'a> {
                 ways.push(Way::Promote(chosen.candidate.name.clone(), needs.into_iter().flatten().max()));
             }
         }
+        ways.extend(self.unproven().map(|node| Way::Promote(node.clone(), Some(Accepted::Any))));
         Decision::AskOperator { why, ways }
+    }
+
+    /// The logical replica of which a promotion finds out itself what nobody can know before: the primary's volume is there to ask.
+    fn provable(&self) -> Option<&'a NodeName> {
+        let volume = &self.situation.members[self.primary].health.volume.seen;
+        let (name, reasons) = self.only_subscriber()?;
+        let can_be = *volume == Seen::Present(VolumeState::Intact) && reasons.iter().all(Ineligible::is_found_out);
+        can_be.then_some(name)
+    }
+
+    /// The logical replica of which a promotion could not find that out.
+    fn unproven(&self) -> Option<&'a NodeName> {
+        let (name, reasons) = self.only_subscriber()?;
+        let is_it = reasons.iter().any(|reason| matches!(reason, Ineligible::Unproven(_)));
+        (is_it && reasons.iter().all(Ineligible::is_about_rows)).then_some(name)
+    }
+
+    /// A logical replica that nothing but itself speaks against, and what does. No other replica could follow it, so none would be left
+    /// behind.
+    fn only_subscriber(&self) -> Option<(&'a NodeName, Vec<Ineligible>)> {
+        let (situation, primary) = (self.situation, self.primary);
+        let mut others = situation.others(primary);
+        let (name, member) = others.next()?;
+        let is_only = others.next().is_none() && member.mode() == Some(Mode::Logical);
+        let nothing = Loss::Nothing(loss::Lossless::AtTheEnd);
+        let vetoes = || {
+            let about = (primary, &self.diagnosis.condition);
+            veto::of_promotion(situation, about, (name, Vec::new()), &nothing, self.policy.accepted())
+        };
+        if !is_only || !vetoes().is_empty() {
+            return None;
+        }
+        let ineligible = candidate::candidates(situation, primary).ineligible.into_iter();
+        Some((name, ineligible.flat_map(|(_, reasons)| reasons).collect()))
     }
 
     /// Every eligible replica, the best first.

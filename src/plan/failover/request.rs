@@ -15,7 +15,6 @@ use crate::model::cluster::Mode;
 use crate::model::desired::{Desired, DesiredNode};
 use crate::model::lsn::Lsn;
 use crate::model::names::NodeName;
-use crate::plan::topology;
 
 /// A promotion that may be carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,18 +110,15 @@ pub fn switchover(situation: &Situation, to: Option<&NodeName>) -> Result<Choice
     }
 }
 
-/// The same choice, where nothing that belongs to the cluster would be left behind by it: a standby is a copy of another server's blocks,
-/// a logical replica of another server's changes, and only the old primary can follow either.
+/// The same choice, where nothing that belongs to the cluster would be left behind by it. All follow a standby that takes the place: it has
+/// the old primary's log, and the slots of its subscribers. A logical replica has neither, so only the old primary can follow it.
 ///
 /// # Errors
 /// What would be.
 pub fn leaving_nothing_behind(choice: Choice, desired: &Desired, nodes: &[DesiredNode]) -> Result<Choice, Refusal> {
     let others = nodes.iter().filter(|node| node.name != choice.from && node.name != choice.to);
-    let follows = |node: &&DesiredNode| {
-        let mode = topology::following(nodes, node, Some(&choice.from));
-        choice.mode == Mode::Physical && mode == Some(Mode::Physical)
-    };
-    let left: Vec<NodeName> = others.filter(|node| !follows(node)).map(|node| node.name.clone()).collect();
+    let is_physical = choice.mode == Mode::Physical;
+    let left: Vec<NodeName> = others.filter(|_| !is_physical).map(|node| node.name.clone()).collect();
     let stays = (choice.mode == Mode::Logical && !desired.outside.is_empty()).then_some(Veto::OutsideStays);
     let vetoes: Vec<Veto> = (!left.is_empty()).then_some(Veto::LeavesBehind(left)).into_iter().chain(stays).collect();
     if vetoes.is_empty() { Ok(choice) } else { Err(Refusal { vetoes }) }

@@ -44,6 +44,7 @@ pub fn at(desired: &Desired, observed: &Observed, now: Duration) -> Situation {
         engine: Aged::present((), now),
         members: nodes.iter().map(member).collect(),
         failed_restarts: Vec::new(),
+        unproven: std::collections::BTreeMap::new(),
         promotion: Aged::new(Seen::Absent, now),
     }
 }

@@ -23,6 +23,8 @@ pub struct Situation {
     pub members: BTreeMap<NodeName, Member>,
     /// When the primary was restarted in place and did not come back to stay.
     pub failed_restarts: Vec<Duration>,
+    /// Logical replicas whose promotion could not find out whether they lack anything, and why. It is not tried twice.
+    pub unproven: BTreeMap<NodeName, String>,
     /// The promotion that the journal says is under way.
     pub promotion: Aged<UnderWay>,
 }

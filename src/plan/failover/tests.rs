@@ -78,6 +78,7 @@ pub fn situation(replicas: Vec<Member>, age: Duration) -> Situation {
         engine: Aged::present((), Duration::ZERO),
         members,
         failed_restarts: Vec::new(),
+        unproven: std::collections::BTreeMap::new(),
         promotion: Aged::new(Seen::Absent, Duration::ZERO),
     }
 }
@@ -206,24 +207,27 @@ fn a_promotion_loses_what_the_log_on_the_volume_says_and_no_guess() {
         Decision::Promote { loss, salvage, .. } => format!("{loss}{}", if salvage.is_some() { " (fed)" } else { "" }),
         other => other.to_string(),
     };
-    let broken = |replica: Member| {
-        let mut situation = struck(&CRASHED, vec![replica], LATER);
+    let broken = |replicas: Vec<Member>| {
+        let mut situation = struck(&CRASHED, replicas, LATER);
         situation.failed_restarts = vec![STRUCK; CRASH_LOOP];
         situation
     };
+    // Of a logical replica that is alone it is found out, which needs the volume.
     assert_eq!(
-        lost(&broken(subscriber(100))),
+        lost(&struck(&Condition::VolumeGone, vec![subscriber(100)], LATER)),
         "100 bytes of log are lost, and what was written in the 400 ms before the primary failed"
     );
-    let mut fed = broken(standby(100));
+    let asked = "promote replica-1, if it turns out to be complete: 3 restarts of the primary did not help";
+    assert_eq!(lost(&broken(vec![subscriber(100)])), asked);
+    let mut fed = broken(vec![standby(100)]);
     read_tail(&mut fed, 500, None);
     assert_eq!(lost(&fed), "nothing is lost: what it lacks is read from the old primary's volume (fed)");
-    let mut exact = broken(subscriber(100));
+    let mut exact = broken(vec![subscriber(100), Member { priority: 0, ..subscriber(100) }]);
     read_tail(&mut exact, 500, Some(vec![Lsn(10_000_000_200), Lsn(10_000_000_300)]));
     assert_eq!(lost(&exact), "600 bytes of log with 2 transactions are lost");
     read_tail(&mut exact, 500, Some(Vec::new()));
     assert_eq!(lost(&exact), "nothing is lost: no commit is in the log it lacks");
-    let mut ahead = broken(standby(0));
+    let mut ahead = broken(vec![standby(0)]);
     read_tail(&mut ahead, 0, None);
     assert_eq!(lost(&ahead), "nothing is lost: it has the whole log");
 }

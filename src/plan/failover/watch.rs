@@ -42,6 +42,7 @@ pub struct Watch {
     is_restarting: bool,
     candidate: Option<NodeName>,
     waits: Option<Waits>,
+    unproven: BTreeMap<NodeName, String>,
 }
 
 impl Watch {
@@ -64,8 +65,10 @@ impl Watch {
         let primary = situation.primary().ok().cloned();
         if self.has_come_back(&situation) || primary.is_some() && primary != self.primary {
             self.restarts.clear();
+            self.unproven.clear();
         }
         situation.failed_restarts.clone_from(&self.restarts);
+        situation.unproven.clone_from(&self.unproven);
         self.candidate = primary.as_ref().and_then(|primary| {
             let eligible = candidate::candidates(&situation, primary).eligible;
             eligible.first().map(|candidate| candidate.name.clone())
@@ -129,6 +132,11 @@ impl Watch {
             }
         }
         self.waits = Some(waits);
+    }
+
+    /// A promotion of this logical replica could not find out what it lacks. It is not tried again before the primary has answered.
+    pub fn could_not_prove(&mut self, node: NodeName, because: String) {
+        self.unproven.insert(node, because);
     }
 
     fn has_come_back(&self, situation: &Situation) -> bool {

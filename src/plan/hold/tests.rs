@@ -89,6 +89,7 @@ fn all() -> Vec<Reason> {
         Reason::NotApplying(3),
         Reason::WantsDropped(table()),
         Reason::SlotLost,
+        Reason::Ahead(112),
         Reason::NotStreaming,
         Reason::NotSynchronous,
         Reason::CommitsWait(vec![node(), node()]),
@@ -150,6 +151,7 @@ fn is_known(reason: &Reason) {
         | Reason::NotApplying(_)
         | Reason::WantsDropped(_)
         | Reason::SlotLost
+        | Reason::Ahead(_)
         | Reason::NotStreaming
         | Reason::NotSynchronous
         | Reason::CommitsWait(_)

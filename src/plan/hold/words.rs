@@ -111,7 +111,7 @@ impl Reason {
                  gone; or `hypertide replication resync` the node"
             ),
             Self::CopyFails(..) => "`hypertide logs` of this node names the table and what is wrong with it".into(),
-            Self::SlotLost => "`hypertide replication resync` the node: it is copied afresh".into(),
+            Self::SlotLost | Self::Ahead(_) => "`hypertide replication resync` the node: it is copied afresh".into(),
             Self::NotStreaming => "`hypertide logs` of this node says why it does not connect".into(),
             Self::NotSynchronous => {
                 "none has caught up yet, or none is left: `hypertide status` shows each; an acknowledged commit may be on the \
@@ -222,6 +222,9 @@ impl fmt::Display for Reason {
                     f,
                     "changes for {table} cannot be applied: it was dropped on the primary before it came to be here"
                 )
+            }
+            Self::Ahead(bytes) => {
+                write!(f, "it has applied {bytes} bytes of the old primary's log that the new one does not have")
             }
             Self::SlotLost => f.write_str("its slot on the primary is gone or unusable, so changes are missing"),
             Self::NotStreaming => f.write_str("is not streaming from the primary"),

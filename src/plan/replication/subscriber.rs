@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::{Lanes, Source};
+use crate::model::cluster::Seat;
 use crate::model::desired::Synchronous;
 use crate::model::names::{Ident, NodeName, TableName};
 use crate::model::observed::{DatabaseSeen, PublicationSeen, ServerSeen, SlotSeen, SubscriptionSeen};
@@ -134,6 +135,10 @@ impl Subscriber<'_> {
             None if ours.holds_rows => held.push(Reason::HoldsRows),
             None if is_complete && !has_objection => self.subscribe(lanes),
             None => {}
+            Some(subscription) if self.is_astray(subscription) => match self.way_back(subscription, theirs, ours) {
+                Ok(step) => lanes.on_replica.push(step),
+                Err(reason) => held.push(reason),
+            },
             Some(subscription) => {
                 let flushes = self.wanted.desired.synchronous != Synchronous::Off;
                 if subscription.flushes != flushes {
@@ -173,6 +178,39 @@ impl Subscriber<'_> {
 
     fn subscribe(&self, lanes: &mut Lanes) {
         lanes.on_replica.push(Step::Subscribe { node: self.name.clone(), to: self.source.name.clone() });
+    }
+
+    /// It subscribes to a node that is the primary no more.
+    fn is_astray(&self, subscription: &SubscriptionSeen) -> bool {
+        let primary = self.wanted.desired.cluster.container(self.source.name);
+        subscription.upstream.as_ref().is_some_and(|host| *host != primary)
+    }
+
+    /// A standby took the primary's place and has kept the slot. Where this node has applied nothing that the new primary does not have, it
+    /// goes on from there: positions are the same on both up to where the new primary's log begins.
+    fn way_back(
+        &self,
+        subscription: &SubscriptionSeen,
+        theirs: &DatabaseSeen,
+        ours: &DatabaseSeen,
+    ) -> Result<Step, Reason> {
+        let unknown = |what: &str| Reason::Unknown(what.to_owned());
+        let row = theirs.seat.as_ref().filter(|row| row.seat == Seat::Primary && row.node == self.source.name.as_str());
+        let epoch = row.ok_or_else(|| unknown("the new primary has not written down that it is one"))?.epoch;
+        if self.slot().is_none_or(|slot| slot.lost || !slot.is_logical) {
+            return Err(Reason::SlotLost);
+        }
+        // Each standby that was promoted since has begun a timeline and an epoch.
+        let since = ours.seat.as_ref().map_or(0, |row| row.epoch);
+        let promotions = usize::try_from(epoch.saturating_sub(since)).unwrap_or(usize::MAX).max(1);
+        let branches = self.source.server.map(|server| server.branches.as_slice()).unwrap_or_default();
+        let first = branches.len().checked_sub(promotions);
+        let common = first.and_then(|first| branches[first..].iter().min());
+        let common = *common.ok_or_else(|| unknown("where the primary's log begins is not known"))?;
+        match subscription.committed {
+            Some(committed) if committed > common => Err(Reason::Ahead(committed.bytes_since(common))),
+            _ => Ok(Step::Redirect { node: self.name.clone(), to: self.source.name.clone() }),
+        }
     }
 
     /// It was the primary, and the slot from which it goes on is there.
@@ -246,5 +284,65 @@ fn wrong_with(subscription: &SubscriptionSeen, slot: Option<&SlotSeen>) -> Optio
         Some(Reason::Copying(copying))
     } else {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::cluster::Mode;
+    use crate::model::lsn::Lsn;
+    use crate::model::observed::Observed;
+    use crate::plan::simulate::finished;
+    use crate::plan::simulate::world::node_name;
+
+    fn server<'a>(observed: &'a mut Observed, name: &str) -> &'a mut ServerSeen {
+        observed.nodes.get_mut(&node_name(name)).and_then(|node| node.server.present_mut()).expect("it runs")
+    }
+
+    fn database<'a>(observed: &'a mut Observed, name: &str) -> &'a mut DatabaseSeen {
+        server(observed, name).database.present_mut().expect("it is there")
+    }
+
+    fn subscription(observed: &mut Observed) -> &mut SubscriptionSeen {
+        database(observed, "replica-1").subscription.as_mut().expect("it subscribes")
+    }
+
+    /// What becomes of a subscription to the node that was the primary before. The log of the new one begins at 100.
+    #[test]
+    fn a_subscription_goes_on_at_a_promoted_standby_only_where_that_is_certain_to_skip_nothing() {
+        type With = fn(&mut Observed);
+        let cases: [(With, &str); 9] = [
+            (|_| {}, "redirect"),
+            (|it| subscription(it).committed = None, "redirect"),
+            (|it| subscription(it).committed = Some(Lsn(90)), "redirect"),
+            (|it| subscription(it).committed = Some(Lsn(101)), "ahead_of_primary"),
+            (|it| server(it, "primary-1").slots.clear(), "slot_lost"),
+            (|it| server(it, "primary-1").branches.clear(), "unknown"),
+            // Two standbys were promoted, one after the other, and the first left the log earlier.
+            (|it| database(it, "replica-1").seat.as_mut().expect("a row").epoch = 1, "unknown"),
+            (
+                |it| {
+                    database(it, "replica-1").seat.as_mut().expect("a row").epoch = 1;
+                    server(it, "primary-1").branches = vec![Lsn(95), Lsn(100)];
+                },
+                "ahead_of_primary",
+            ),
+            (|it| subscription(it).upstream = Some("test-primary-1".into()), ""),
+        ];
+        for (with, expected) in cases {
+            let cluster = finished(&[Mode::Logical], &["trading"]);
+            let mut observed = cluster.observe();
+            subscription(&mut observed).upstream = Some("test-standby-9".into());
+            let primary = database(&mut observed, "primary-1").seat.as_mut().expect("a row");
+            primary.epoch = 3;
+            database(&mut observed, "replica-1").seat.as_mut().expect("a row").epoch = 2;
+            server(&mut observed, "primary-1").branches = vec![Lsn(100)];
+            with(&mut observed);
+            let plan = cluster.plan_of(&observed);
+            let steps = plan.steps().filter(|step| matches!(step, Step::Redirect { .. })).map(Step::label);
+            let told: Vec<&str> = steps.chain(plan.holds.iter().map(|hold| hold.reason.label())).collect();
+            assert_eq!(told.join(" "), expected);
+        }
     }
 }

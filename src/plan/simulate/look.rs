@@ -96,7 +96,13 @@ impl Look<'_> {
                 Seen::Unknown { .. } => Seen::Present(Probe::TimesOut),
             },
             server,
-            mark: seen(world.data(name).filter(|_| !runs).and_then(|data| data.yields_to.as_ref()?.to_string().into())),
+            // Read through the container.
+            mark: seen(
+                world
+                    .data(name)
+                    .filter(|_| !runs && world.containers.contains_key(name))
+                    .and_then(|data| data.yields_to.as_ref()?.to_string().into()),
+            ),
         }
     }
 
@@ -161,6 +167,11 @@ impl Look<'_> {
             is_receiving: server.is_streaming,
             heard_millis: server.is_streaming.then_some(0),
             upstream: server.standby_of.as_ref().map(|primary| self.cluster.container(primary)),
+            // Each standby that was promoted began a timeline, and an epoch.
+            branches: server
+                .seat()
+                .map(|row| vec![Lsn(100); usize::try_from(row.epoch.saturating_sub(1)).unwrap_or(0)])
+                .unwrap_or_default(),
             yields_to: server.yields_to.as_ref().map(ToString::to_string),
             database: seen(server.database.as_ref().map(|database| self.database(database))),
         }
@@ -266,6 +277,8 @@ impl Look<'_> {
                 publications: BTreeSet::from([subscription.publication.clone()]),
                 tables: subscription.tables.iter().map(|(name, (state, _))| (name.clone(), *state)).collect(),
                 applied: subscription.applies().then_some(Lsn(100)),
+                upstream: Some(self.cluster.container(&subscription.publisher)),
+                committed: Some(Lsn(100)),
                 wanting: subscription.wanting.first().cloned(),
                 apply_errors: 0,
                 sync_errors: 0,

@@ -150,6 +150,7 @@ pub fn simulate(world: &mut World, step: &Step, run: &Run<'_>) -> Answer {
             Ok(())
         }
         Step::Resubscribe { node, to } => resubscribe(world, node, to, name),
+        Step::Redirect { node, to } => redirect(world, node, to),
         Step::AlignPartitioning { node, hypertables } => {
             let database = with_catalog(world, node)?;
             hypertables.iter().try_for_each(|hypertable| align(database, hypertable))
@@ -364,6 +365,8 @@ fn subscribe(world: &mut World, node: &NodeName, to: &NodeName, name: &Ident) ->
         return Ok(());
     }
     let members = published_to(world, node, to, name)?;
+    let epoch = world.database(to).and_then(|theirs| theirs.catalog.as_ref()).map_or(0, |row| row.epoch);
+    with_catalog(world, node)?.catalog.as_mut().expect("looked for above").epoch = epoch;
     // One that an interrupted attempt has left is replaced.
     writable(world, to)?.slots.insert(node.slot(), Slot { is_logical: true, lost: false });
     with_catalog(world, node)?.subscription = Some(Subscription {
@@ -375,6 +378,21 @@ fn subscribe(world: &mut World, node: &NodeName, to: &NodeName, name: &Ident) ->
         wanting: BTreeSet::new(),
         tables: members.into_iter().map(|table| (table, ('i', 0))).collect(),
     });
+    Ok(())
+}
+
+/// The rows that it has seen of its publisher's are those of the standby that took the place.
+fn redirect(world: &mut World, node: &NodeName, to: &NodeName) -> Answer {
+    let Some(source) = answering(world, to)?.database.clone() else { return no("no database") };
+    let epoch = source.catalog.as_ref().map_or(0, |row| row.epoch);
+    let Some(subscription) = with_catalog(world, node)?.subscription.as_mut() else {
+        return no("there is no subscription");
+    };
+    if subscription.tables.iter().any(|(table, (_, seen))| *seen > source.rows(table)) {
+        return no("WOULD SKIP CHANGES: IT IS AHEAD OF THE NEW PRIMARY");
+    }
+    subscription.publisher = to.clone();
+    with_catalog(world, node)?.catalog.as_mut().expect("looked for above").epoch = epoch;
     Ok(())
 }
 

@@ -46,13 +46,16 @@ fn primary(cluster: &Cluster) -> NodeName {
 /// Begins a change, as `tasks::switchover` does, and tells who is to take writes in the end.
 fn begin(cluster: &mut Cluster, change: &Change) -> NodeName {
     let from = primary(cluster);
-    let standbys: Vec<NodeName> =
-        cluster.desired.nodes.iter().map(|node| node.name.clone()).filter(|name| *name != from).collect();
+    let nodes = cluster.desired.nodes.clone();
+    let standbys: Vec<NodeName> = topology::standbys(&nodes, &from).cloned().collect();
     let to = standbys[change.to % standbys.len()].clone();
     cluster.world.data_mut(&from).expect("it runs").yields_to = Some(to.clone());
     let epoch = cluster.world.data(&from).and_then(|data| data.seat()).expect("it is provisioned").epoch;
     if matches!(change.cut, Cut::Promoted | Cut::Raised) {
+        // It has kept the slots of those that subscribe.
+        let slots = cluster.world.data(&from).expect("it runs").slots.clone();
         let data = cluster.world.data_mut(&to).expect("it runs");
+        data.slots.extend(slots.into_iter().filter(|(_, slot)| slot.is_logical));
         data.standby_of = None;
         data.is_streaming = false;
     }
@@ -70,9 +73,11 @@ fn begin(cluster: &mut Cluster, change: &Change) -> NodeName {
 proptest! {
     #[test]
     fn a_change_of_the_primary_that_is_cut_off_ends_with_one_writer_whom_all_follow(
-        standbys in 1..4_usize, changes in prop::collection::vec(any_change(), 1..5),
+        standbys in 1..4_usize, has_subscriber: bool, changes in prop::collection::vec(any_change(), 1..5),
     ) {
-        let mut cluster = finished(&vec![Mode::Physical; standbys], &["trading"]);
+        let mut modes = vec![Mode::Physical; standbys];
+        modes.extend(has_subscriber.then_some(Mode::Logical));
+        let mut cluster = finished(&modes, &["trading"]);
         for change in &changes {
             let wanted = begin(&mut cluster, change);
             let writers = cluster.world.writers();
@@ -84,13 +89,36 @@ proptest! {
                 let data = cluster.world.data(&node.name).expect("it is there");
                 prop_assert!(data.yields_to.is_none());
                 prop_assert!(cluster.world.is_running(&node.name));
-                let follows = (node.name != wanted).then_some(&wanted);
+                let is_subscriber = node.seat.mode() == Some(Mode::Logical);
+                let follows = (node.name != wanted && !is_subscriber).then_some(&wanted);
                 prop_assert_eq!(data.standby_of.as_ref(), follows, "{} after {:?}", node.name, change);
             }
             time::settle(&mut cluster.world);
             prop_assert!(cluster.plan().is_empty(), "{:#?}", cluster.plan());
+            goes_on(&cluster, &wanted)?;
+            // Rows come between two changes.
+            let database = cluster.world.database_mut(&wanted).expect("it is provisioned");
+            let root = database.tables.iter().find(|(_, table)| table.hypertable.is_some()).map(|(name, _)| name.clone());
+            let _ = root.map(|root| database.insert_into_new_chunk(&root));
+            cluster.converge(Order(change.order)).map_err(TestCaseError::fail)?;
+            time::settle(&mut cluster.world);
         }
     }
+}
+
+/// Whoever subscribes has every row of the primary's, and each once.
+fn goes_on(cluster: &Cluster, primary: &NodeName) -> Result<(), TestCaseError> {
+    let theirs = cluster.world.database(primary).expect("it is there");
+    for node in cluster.desired.nodes.iter().filter(|node| node.seat.mode() == Some(Mode::Logical)) {
+        let ours = cluster.world.database(&node.name).expect("it is there");
+        let subscription = ours.subscription.as_ref().expect("it subscribes");
+        prop_assert_eq!(&subscription.publisher, primary);
+        prop_assert_eq!(ours.catalog.as_ref().map(|row| row.epoch), theirs.catalog.as_ref().map(|row| row.epoch));
+        for table in theirs.members(&cluster.desired.publication.name) {
+            prop_assert_eq!(ours.rows(&table), theirs.rows(&table), "{}", table);
+        }
+    }
+    Ok(())
 }
 
 /// How far a change to a logical replica comes. What makes it the primary is one transaction.
@@ -106,6 +134,8 @@ struct LogicalChange {
     cut: LogicalCut,
     /// Whose process ends at that moment: the primary's, the replica's.
     dies: [bool; 2],
+    /// The old primary's container is gone; its volume is there.
+    is_removed: bool,
     /// Passes that are cut off afterwards, after so many steps.
     passes: Vec<usize>,
     /// What comes to the new primary in the meantime.
@@ -153,8 +183,17 @@ fn any_traffic() -> impl Strategy<Value = Traffic> {
 fn any_logical_change() -> impl Strategy<Value = LogicalChange> {
     let cut = prop_oneof![Just(LogicalCut::Marked), Just(LogicalCut::Published), Just(LogicalCut::Taken)];
     let traffic = prop::collection::vec(any_traffic(), 0..4);
-    (cut, any::<[bool; 2]>(), prop::collection::vec(0..6_usize, 0..3), traffic, any::<u64>())
-        .prop_map(|(cut, dies, passes, traffic, order)| LogicalChange { cut, dies, passes, traffic, order })
+    let passes = prop::collection::vec(0..6_usize, 0..3);
+    (cut, any::<[bool; 2]>(), prop::bool::weighted(0.3), passes, traffic, any::<u64>()).prop_map(
+        |(cut, dies, is_removed, passes, traffic, order)| LogicalChange {
+            cut,
+            dies,
+            is_removed,
+            passes,
+            traffic,
+            order,
+        },
+    )
 }
 
 /// Begins a change, as `tasks::switchover` does, and tells who is to take writes in the end.
@@ -181,6 +220,10 @@ fn begin_logical(cluster: &mut Cluster, change: &LogicalChange) -> NodeName {
     }
     for (node, _) in [&from, &to].into_iter().zip(change.dies).filter(|(_, dies)| *dies) {
         cluster.world.process_ends(node);
+    }
+    if change.is_removed {
+        cluster.world.process_ends(&from);
+        cluster.world.containers.remove(&from);
     }
     if matches!(change.cut, LogicalCut::Taken) { to } else { from }
 }

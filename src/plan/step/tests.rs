@@ -171,6 +171,7 @@ fn all() -> Vec<Step> {
         standbys(StandbySetting::SynchronizedSlots, ""),
         Step::SetApplyFlush { node: of(), flushes: true },
         Step::Resubscribe { node: of(), to: from.clone() },
+        Step::Redirect { node: of(), to: from.clone() },
         Step::Subscribe { node: of(), to: from },
         Step::RefreshSubscription { node: of() },
         Step::Unsubscribe { node: of() },

@@ -54,6 +54,7 @@ impl Step {
             Self::SetStandbys { setting: StandbySetting::SynchronizedSlots, .. } => "set_synchronized_standby_slots",
             Self::SetApplyFlush { .. } => "set_apply_flush",
             Self::Resubscribe { .. } => "resubscribe",
+            Self::Redirect { .. } => "redirect",
             Self::Subscribe { .. } => "subscribe",
             Self::RefreshSubscription { .. } => "refresh_subscription",
             Self::Unsubscribe { .. } => "unsubscribe",
@@ -141,6 +142,7 @@ impl fmt::Display for Step {
             Self::SetApplyFlush { node, flushes: false } => {
                 write!(f, "have {node} flush the commits that it applies when it suits it")
             }
+            Self::Redirect { node, to } => write!(f, "have the subscription of {node} go on at {to}"),
             Self::Resubscribe { node, to } => write!(f, "subscribe {node} to {to}, from where its own rows end"),
             Self::Subscribe { node, to } => write!(f, "subscribe {node} to {to}"),
             Self::RefreshSubscription { node } => write!(f, "refresh the subscription of {node}"),

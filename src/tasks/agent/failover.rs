@@ -14,11 +14,28 @@ use crate::plan::failover::reason::{PromoteWhy, Question, Waiting};
 use crate::plan::failover::veto::Veto;
 use crate::plan::failover::watch::Watch;
 use crate::plan::hold::{Hold, Reason};
+use crate::plan::readiness::Ineligible;
 use crate::site::Site;
 use crate::tasks::promotion::{self, Promoted, PromotionError};
+use crate::tasks::switchover::SwitchoverError;
 
 /// A promotion that must not be is tried again after so long: a volume may have come back meanwhile.
 const TRY_AGAIN: Duration = Duration::from_secs(30);
+
+/// What keeps a logical replica from being known to be complete.
+fn why_not(vetoes: &[Veto]) -> String {
+    let reasons = vetoes.iter().map(|veto| match veto {
+        Veto::Ineligible(_, reasons) => {
+            let said = reasons.iter().map(|reason| match reason {
+                Ineligible::Unproven(because) => because.clone(),
+                reason => reason.to_string(),
+            });
+            said.collect::<Vec<_>>().join(", ")
+        }
+        veto => veto.to_string(),
+    });
+    reasons.collect::<Vec<_>>().join("; ")
+}
 
 /// What one agent knows and has tried.
 #[derive(Debug)]
@@ -65,7 +82,9 @@ impl Failover {
             return None;
         }
         let (node, why) = match self.decision.as_ref()? {
-            Decision::Promote { node, why, .. } => (node.clone(), why.to_string()),
+            Decision::Promote { node, why, .. } | Decision::PromoteIfComplete { node, why } => {
+                (node.clone(), why.to_string())
+            }
             // Which of its log the candidate lacks is read when the promotion has begun, and decides whether it goes on.
             Decision::Wait { why: Waiting::ReadingTail, .. } => {
                 let why = match self.watch.restarts() {
@@ -77,6 +96,10 @@ impl Failover {
             _ => return None,
         };
         Some((node, Occasion { by: By::Agent, why }))
+    }
+
+    const fn is_proof(&self) -> bool {
+        matches!(self.decision, Some(Decision::PromoteIfComplete { .. }))
     }
 
     /// Something is to be done about the primary's container.
@@ -99,6 +122,19 @@ impl Failover {
             Err(refusal) => Err(PromotionError::Refused(refusal)),
         };
         match promoted {
+            Err(error) if self.is_proof() => match error {
+                // Somebody else is at it, or the engine is silent: nothing was found out.
+                PromotionError::Switchover(SwitchoverError::Busy { .. }) | PromotionError::Observe(_) => Err(error),
+                PromotionError::Refused(refusal) => {
+                    tracing::warn!("{}", in_one_line(&PromotionError::Refused(refusal.clone())));
+                    self.watch.could_not_prove(to.clone(), why_not(&refusal.vetoes));
+                    Ok(None)
+                }
+                error => {
+                    self.watch.could_not_prove(to.clone(), in_one_line(&error));
+                    Err(error)
+                }
+            },
             Err(PromotionError::Refused(refusal)) => {
                 tracing::warn!("{}", in_one_line(&PromotionError::Refused(refusal.clone())));
                 self.refused = Some((self.began.elapsed(), refusal.vetoes));

@@ -25,21 +25,20 @@ const OLD: &str = "/old";
 /// On the standby's volume: the log it is fed.
 const FED: &str = "/var/lib/postgresql/data/hypertide.tail";
 
-/// Reads where the log ends, and the commits in it, from a position on; absent: there is no volume, or no log from there on.
+/// Reads where the log ends, and the commits in it, from a position on, with the tools of the replica's image; absent: there is no volume, or no log from there on.
 ///
 /// <https://www.postgresql.org/docs/17/pgwaldump.html>: it ends with an error where the log does, which is no fault here.
 pub async fn read(
     site: &Site,
     observed: &Observed,
     node: &NodeName,
+    replica: &NodeName,
     from: Lsn,
 ) -> Result<Seen<WalTail>, PromotionError> {
-    let Some(seen) = observed.nodes.get(node).filter(|seen| seen.volume.is_present()) else { return Ok(Seen::Absent) };
-    let image = match (seen.container.present(), observed.image.present()) {
-        (Some(container), _) => container.image_id.clone(),
-        (None, Some(image)) => image.id.clone(),
-        (None, None) => return Ok(Seen::unknown("no image to read it with")),
-    };
+    if observed.nodes.get(node).is_none_or(|seen| !seen.volume.is_present()) {
+        return Ok(Seen::Absent);
+    }
+    let Some(image) = super::image_of(observed, replica) else { return Ok(Seen::unknown("no image to read it with")) };
     let volume = site.desired.cluster.volume(node);
     let keeper_spec = KeeperSpec {
         kind: labels::KIND_HELPER,

@@ -69,7 +69,7 @@ impl Serialize for Decision {
                 json.serialize_entry("vetoes", why.vetoes())?;
                 json.serialize_entry("ways", ways)?;
             }
-            Self::Stay { .. } | Self::Wait { .. } | Self::RestartInPlace { .. } => {}
+            Self::Stay { .. } | Self::Wait { .. } | Self::RestartInPlace { .. } | Self::PromoteIfComplete { .. } => {}
         }
         json.end()
     }
@@ -83,6 +83,7 @@ impl Decision {
             Self::Wait { .. } => "wait",
             Self::RestartInPlace { .. } => "restart_in_place",
             Self::Promote { .. } => "promote",
+            Self::PromoteIfComplete { .. } => "promote_if_complete",
             Self::AskOperator { .. } => "ask_operator",
         }
     }
@@ -93,7 +94,7 @@ impl Decision {
             Self::Stay { why } => why.label(),
             Self::Wait { why, .. } => why.label(),
             Self::RestartInPlace { why, .. } => why.label(),
-            Self::Promote { why, .. } => why.label(),
+            Self::Promote { why, .. } | Self::PromoteIfComplete { why, .. } => why.label(),
             Self::AskOperator { why, .. } => why.label(),
         }
     }
@@ -101,7 +102,9 @@ impl Decision {
     /// The node that is restarted or promoted.
     pub const fn node(&self) -> Option<&NodeName> {
         match self {
-            Self::RestartInPlace { node, .. } | Self::Promote { node, .. } => Some(node),
+            Self::RestartInPlace { node, .. } | Self::Promote { node, .. } | Self::PromoteIfComplete { node, .. } => {
+                Some(node)
+            }
             Self::Stay { .. } | Self::Wait { .. } | Self::AskOperator { .. } => None,
         }
     }
@@ -114,6 +117,7 @@ impl std::fmt::Display for Decision {
             Self::Wait { why, .. } => write!(f, "wait: {why}"),
             Self::RestartInPlace { node, why } => write!(f, "restart {node} in place: {why}"),
             Self::Promote { node, why, loss, .. } => write!(f, "promote {node}: {why}; {loss}"),
+            Self::PromoteIfComplete { node, why } => write!(f, "promote {node}, if it turns out to be complete: {why}"),
             Self::AskOperator { why, .. } => write!(f, "an operator has to decide: {why}"),
         }
     }

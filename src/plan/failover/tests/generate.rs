@@ -37,7 +37,11 @@ fn any_replica() -> impl Strategy<Value = Member> {
         SynchronousState::Sync,
         SynchronousState::Quorum,
     ]);
-    let objections = prop_oneof![5 => Just(Vec::new()), 1 => Just(vec![Ineligible::NotCopied(1)])];
+    let objections = prop_oneof![
+        5 => Just(Vec::new()),
+        3 => Just(vec![Ineligible::PrimaryUnknown]),
+        1 => Just(vec![Ineligible::NotCopied(1)]),
+    ];
     let probe = prop_oneof![30 => Just(Probe::Answers), 1 => Just(Probe::TimesOut), 1 => Just(Probe::NoRoute)];
     let writes = prop_oneof![
         20 => Just(Seen::Present(false)),

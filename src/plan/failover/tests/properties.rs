@@ -11,6 +11,7 @@ use super::*;
 use crate::model::cluster::Mode;
 use crate::plan::failover::candidate::candidates;
 use crate::plan::failover::loss::Lossless;
+use crate::plan::readiness::Ineligible;
 
 /// Longer than all patience together.
 const FOR_EVER: Duration = Duration::from_hours(10);
@@ -37,7 +38,7 @@ fn swapped(situation: &Situation, one: &NodeName, other: &NodeName) -> Situation
 fn every_kind_of_decision_is_among_the_arbitrary_ones() {
     let mut runner = TestRunner::deterministic();
     let mut found: BTreeMap<String, usize> = BTreeMap::new();
-    for _ in 0..4_000 {
+    for _ in 0..16_000 {
         let tree = (any_policy(), any_situation()).new_tree(&mut runner).expect("it generates");
         let (policy, situation) = tree.current();
         let decision = decide(&policy, &situation);
@@ -56,6 +57,7 @@ fn every_kind_of_decision_is_among_the_arbitrary_ones() {
         "promote salvaged",
         "promote exactly",
         "promote at_least",
+        "promote_if_complete",
     ] {
         assert!(found.get(word).is_some_and(|count| *count >= 5), "{word}: {found:?}");
     }
@@ -92,6 +94,24 @@ proptest! {
         }
         prop_assert!(!matches!(diagnosis.condition, Condition::Answers | Condition::DiskFull | Condition::LockedOut));
         prop_assert_eq!(salvage.is_some(), loss == Loss::Nothing(Lossless::Salvaged));
+    }
+
+    #[test]
+    fn completeness_is_to_be_found_out_only_where_nothing_else_is_lacking(policy in any_policy(), situation in any_situation()) {
+        let Decision::PromoteIfComplete { node, .. } = decide(&policy, &situation) else { return Ok(()) };
+        let primary = situation.primary().expect("there was one to replace");
+        prop_assert!(request::promotion(&policy, &situation, &node, Some(Accepted::Any)).is_ok());
+        let (replica, old) = (&situation.members[&node], &situation.members[primary].health);
+        prop_assert_eq!(replica.mode(), Some(Mode::Logical));
+        prop_assert!(replica.priority > 0 && situation.members.len() == 2, "nobody is left behind");
+        prop_assert_eq!(&old.volume.seen, &Seen::Present(VolumeState::Intact));
+        let reasons = candidate::objections(&situation, primary, replica);
+        prop_assert!(reasons.iter().all(Ineligible::is_found_out), "{:?}", reasons);
+        // Once it has failed somebody is asked, or what can be restarted is.
+        let mut failed = situation.clone();
+        failed.unproven.insert(node, "a test".into());
+        let next = decide(&policy, &failed);
+        prop_assert!(matches!(next, Decision::AskOperator { .. } | Decision::RestartInPlace { .. }), "{}", next);
     }
 
     #[test]
@@ -167,7 +187,11 @@ proptest! {
         let Decision::AskOperator { ways, why } = decide(&policy, &situation) else { return Ok(()) };
         for way in ways {
             if let Way::Promote(node, accepted) = way {
-                let answer = request::promotion(&policy, &situation, &node, accepted);
+                // Without an agreement it may be one that finds out itself what the replica lacks.
+                let automatic = Policy { automatic: true, ..policy };
+                let is_proof = accepted.is_none()
+                    && matches!(decide(&automatic, &situation), Decision::PromoteIfComplete { .. });
+                let answer = request::promotion(&policy, &situation, &node, if is_proof { Some(Accepted::Any) } else { accepted });
                 prop_assert!(answer.is_ok(), "{}: {:?}", why, answer);
             }
         }

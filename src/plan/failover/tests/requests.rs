@@ -61,7 +61,7 @@ fn rows_that_are_missing_can_be_given_up_by_name_only() {
     let refused = promote(&gone, "replica-1", Some(Accepted::Bytes(1_000)));
     assert_eq!(
         refused,
-        "ineligible: replica-1 cannot be promoted: rows of 2 chunks do not arrive | --accept-data-loss any"
+        "ineligible: replica-1 cannot be promoted: rows of 2 chunks do not arrive | --accept-data-loss all"
     );
     assert_eq!(promote(&gone, "replica-1", Some(Accepted::Any)), "primary-1 to replica-1");
 }

@@ -15,6 +15,8 @@ const LONG: Duration = Duration::from_hours(1);
 /// The replica there is, and whether the primary's log was read.
 fn replicas() -> Vec<(&'static str, Vec<Member>, bool)> {
     let incomplete = Member { objections: Seen::Present(vec![Ineligible::NotCopied(2)]), ..subscriber(0) };
+    // As it is in fact: nobody can tell without the primary.
+    let unproven = Member { objections: Seen::Present(vec![Ineligible::PrimaryUnknown]), ..subscriber(0) };
     let synchronous = replica(Role::Subscriber, SynchronousState::Sync, 0);
     vec![
         ("none", Vec::new(), false),
@@ -25,6 +27,8 @@ fn replicas() -> Vec<(&'static str, Vec<Member>, bool)> {
         ("subscriber", vec![subscriber(0)], false),
         ("subscriber, log read", vec![subscriber(0)], true),
         ("incomplete subscriber", vec![incomplete], false),
+        ("subscriber, to be asked", vec![unproven.clone()], false),
+        ("the same with a standby", vec![unproven, standby(0)], true),
     ]
 }
 
@@ -45,7 +49,7 @@ fn told(decision: &Decision, situation: &Situation) -> String {
                 write!(line, " {}", veto.label()).expect("a string");
             }
         }
-        Decision::Stay { .. } | Decision::RestartInPlace { .. } => {}
+        Decision::Stay { .. } | Decision::RestartInPlace { .. } | Decision::PromoteIfComplete { .. } => {}
     }
     line
 }
@@ -96,6 +100,10 @@ fn the_decision_table() {
     }
     let crashed = Condition::Ended(Some(EndedBy::Itself));
     let loops = |situation: &mut Situation| situation.failed_restarts = vec![situation.now; CRASH_LOOP_ATTEMPTS];
+    let could_not = |situation: &mut Situation| {
+        loops(situation);
+        situation.unproven = [(node_name("replica-1"), "its log ends early".to_owned())].into();
+    };
     let is_soon = |situation: &mut Situation| {
         let node = &mut situation.members.get_mut(&node_name("primary-1")).expect("there").health;
         node.redo = node.written.seen.clone();
@@ -106,6 +114,8 @@ fn the_decision_table() {
     for (title, lines) in [
         ("crashed, and restarts failed", lines(&POLICY, &crashed, loops)),
         ("crashed, restarts failed, 1000 bytes agreed to", lines(&lenient, &crashed, loops)),
+        ("crashed, restarts failed, and so did asking", lines(&POLICY, &crashed, could_not)),
+        ("removed, and restarts failed", lines(&POLICY, &Condition::Removed, loops)),
         ("volume_gone, 1000 bytes agreed to", lines(&lenient, &Condition::VolumeGone, |_| {})),
         ("crashed, not automatic", lines(&manual, &crashed, |_| {})),
         ("crashed, failover paused", lines(&paused, &crashed, |_| {})),

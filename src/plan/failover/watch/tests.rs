@@ -53,6 +53,45 @@ fn a_primary_that_ends_is_restarted_at_once_and_replaced_when_that_does_not_help
 }
 
 #[test]
+fn a_logical_replica_is_asked_to_prove_itself_once_until_the_primary_comes_back() {
+    let cluster = &mut finished(&[Mode::Logical], &[]);
+    let primary = cluster.desired.preferred_primary().name.clone();
+    let watch = &mut Watch::default();
+    // An agent that has seen the primary alive, and one that begins with a dead one.
+    for second in [1, 100] {
+        if second == 1 {
+            look(cluster, watch, second);
+        } else {
+            *watch = Watch::default();
+        }
+        cluster.world.process_ends(&primary);
+        for attempt in 1..4 {
+            assert!(matches!(look(cluster, watch, second + attempt), Decision::RestartInPlace { .. }));
+            watch.restarted(SECOND * u32::try_from(second + attempt).expect("small"));
+        }
+        let decision = look(cluster, watch, second + 4);
+        let Decision::PromoteIfComplete { node, why: PromoteWhy::RestartsFail(3) } = decision else {
+            panic!("{decision:?}")
+        };
+        watch.could_not_prove(node, "its log ends early".to_owned());
+        let asked = look(cluster, watch, second + 5);
+        assert!(matches!(asked, Decision::AskOperator { .. }), "{asked:?}");
+        assert!(asked.to_string().contains("its log ends early"), "{asked}");
+        // Restarts that are long ago are tried again, and what could not be proven is not.
+        assert!(matches!(look(cluster, watch, second + 180), Decision::RestartInPlace { .. }));
+    }
+    cluster.converge(Order::LINEAR).expect("it can be started again");
+    assert_eq!(look(cluster, watch, 300), Decision::Stay { why: Calm::PrimaryAnswers });
+    look(cluster, watch, 303);
+    cluster.world.process_ends(&primary);
+    for second in 304..307 {
+        look(cluster, watch, second);
+        watch.restarted(SECOND * u32::try_from(second).expect("small"));
+    }
+    assert!(matches!(look(cluster, watch, 307), Decision::PromoteIfComplete { .. }));
+}
+
+#[test]
 fn a_restart_that_lasted_counts_no_more() {
     let (mut cluster, mut watch, primary) = watched();
     for secs in [2, 3] {
