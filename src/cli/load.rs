@@ -181,12 +181,13 @@ fn bar(is_json: bool, size: Option<u64>) -> Option<ProgressBar> {
 fn text(document: &Document) -> String {
     let Document { table, loaded, seconds, rows_per_second, .. } = document;
     let Loaded { read, loaded, rejected, skipped, rejects } = loaded;
-    let mut said = format!("{table}: {loaded} of {read} rows loaded in {seconds:.1} s ({rows_per_second:.0} rows/s)");
+    let mut lines =
+        vec![format!("{table}: {loaded} of {read} rows loaded in {seconds:.1} s ({rows_per_second:.0} rows/s)")];
     if *skipped > 0 {
-        said += &format!(", {skipped} replaced by later rows of the file or passed over by a trigger");
+        lines.push(format!("{skipped} were replaced by later rows of the file, or passed over by a trigger"));
     }
     if let Some(path) = rejects {
-        said += &format!("\n{rejected} rows were refused: {}", path.display());
+        lines.push(format!("{rejected} were refused: {}", path.display()));
     }
-    said
+    lines.join("\n")
 }
