@@ -94,7 +94,7 @@ async fn ask(at: SocketAddr, guard: &Guard) -> Result<String, ClientError> {
         ClientError::Guard(GuardError::Tls { certificate, key, source })
     };
     let certificate = CertificateDer::from_pem_file(&tls.certificate).map_err(|error| fault(error.into()))?;
-    let config = pinned(certificate).map_err(|error| fault(error.into()))?;
+    let config = pinned(certificate).map_err(fault)?;
     let connector = TlsConnector::from(Arc::new(config));
     let stream = connector.connect(ServerName::IpAddress(at.ip().into()), stream).await.map_err(silent)?;
     request(at, stream, guard).await

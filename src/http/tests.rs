@@ -314,7 +314,7 @@ async fn open_pages_are_told_at_once_and_are_few_and_end() {
 
 #[tokio::test]
 async fn open_pages_end_with_the_agent() {
-    let limits = Limits { drain: Duration::from_secs(60), ..Limits::default() };
+    let limits = Limits { drain: Duration::from_mins(1), ..Limits::default() };
     let mut open = None;
     with_server(seen(), limits, async |at| {
         let mut stream = open_page(at).await;

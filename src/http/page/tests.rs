@@ -45,16 +45,16 @@ fn job(name: &str, kind: &'static str) -> JobStatus {
     }
 }
 
-fn drill(at: &str, is_equal: bool) -> Option<DrillSeen> {
+fn drill(at: &str, is_equal: bool) -> DrillSeen {
     let finished = at.parse().expect("a time");
     let differences = Some(if is_equal { 0 } else { 3 });
-    Some(DrillSeen { finished, is_equal, millis: Some(12_000), rows: Some(1_250_000), differences })
+    DrillSeen { finished, is_equal, millis: Some(12_000), rows: Some(1_250_000), differences }
 }
 
 /// With jobs, and a switchover on record.
 fn well() -> Status {
     let mut nightly = job("nightly", "full");
-    nightly.figures.drill = drill("2026-11-15T02:01:30Z", true);
+    nightly.figures.drill = Some(drill("2026-11-15T02:01:30Z", true));
     let mut wal = job("log", "wal");
     (wal.last_run, wal.last_result, wal.last_verified, wal.next_run) = (None, None, None, None);
     wal.last_success = Some("2026-11-22T09:29:50Z".to_owned());
@@ -71,7 +71,7 @@ fn troubled() -> Status {
     Event::CreateChunk(0).happen(&mut cluster);
     let mut status = Status { promotions: Vec::new(), ..status(&cluster) };
     let mut weekly = job("weekly", "base");
-    weekly.figures.drill = drill("2026-11-21T03:00:00Z", false);
+    weekly.figures.drill = Some(drill("2026-11-21T03:00:00Z", false));
     let mut nightly = job("nightly", "full");
     (nightly.last_result, nightly.last_verified) = (Some("failed"), None);
     nightly.last_success = Some("2026-08-01T02:00:07Z".to_owned());

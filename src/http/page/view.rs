@@ -211,7 +211,7 @@ impl At {
 /// A sentence, taken apart at its backticks; one without a second to it is a character like any other.
 fn pieces(text: &str) -> Vec<Piece> {
     let parts: Vec<&str> = text.split('`').collect();
-    if parts.len() % 2 == 0 {
+    if parts.len().is_multiple_of(2) {
         return vec![Piece { is_code: false, text: text.to_owned() }];
     }
     let piece = |(place, text): (usize, &&str)| Piece { is_code: place % 2 == 1, text: (*text).to_owned() };

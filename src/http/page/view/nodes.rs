@@ -71,7 +71,9 @@ impl NodeCard {
             rows.push(Row { name: "Promotion", text, tone: Some(tone) });
         }
         if is_old {
-            rows.iter_mut().for_each(|row| row.tone = row.tone.map(|_| Tone::Unknown));
+            for row in &mut rows {
+                row.tone = row.tone.map(|_| Tone::Unknown);
+            }
         }
         let tone = match node.role {
             Role::Unknown => Tone::Unknown,
