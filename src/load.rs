@@ -147,14 +147,13 @@ async fn whole(
         Source::Stream(mut stream) => staged(session, &mut stream, order, rejects, tell).await?,
         Source::File(mut file) => {
             session.run("begin to load", "savepoint straight").await?;
-            match straight(session, &mut file, order, rejects, tell).await? {
-                Some(loaded) => loaded,
-                None => {
-                    session.run("begin again", "rollback to savepoint straight").await?;
-                    rejects.restart().map_err(|source| order.kept(source))?;
-                    file.rewind().await.map_err(LoadError::Read)?;
-                    staged(session, &mut file, order, rejects, tell).await?
-                }
+            if let Some(loaded) = straight(session, &mut file, order, rejects, tell).await? {
+                loaded
+            } else {
+                session.run("begin again", "rollback to savepoint straight").await?;
+                rejects.restart().map_err(|source| order.kept(source))?;
+                file.rewind().await.map_err(LoadError::Read)?;
+                staged(session, &mut file, order, rejects, tell).await?
             }
         }
     };

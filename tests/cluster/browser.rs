@@ -13,7 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 /// How long the browser may take for one thing.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Its names: Debian's, then those of others.
 const PROGRAMS: [&str; 3] = ["chromium", "google-chrome", "chromium-browser"];
@@ -101,19 +101,19 @@ impl Browser {
             }
         });
         let mut browser = Self { process, said, session: String::new(), next: 0, _dir: dir };
-        let target = browser.ask("Target.createTarget", json!({ "url": "about:blank" }))["targetId"].clone();
-        let attached = browser.ask("Target.attachToTarget", json!({ "targetId": target, "flatten": true }));
-        browser.session = attached["sessionId"].as_str().unwrap().to_owned();
-        browser.ask("Page.enable", json!({}));
+        let target = browser.ask("Target.createTarget", &json!({ "url": "about:blank" }))["targetId"].clone();
+        let attached = browser.ask("Target.attachToTarget", &json!({ "targetId": target, "flatten": true }));
+        attached["sessionId"].as_str().unwrap().clone_into(&mut browser.session);
+        browser.ask("Page.enable", &json!({}));
         let note = "window.violations = []; \
                     addEventListener('securitypolicyviolation', event => violations.push(event.violatedDirective + ' ' + event.blockedURI)); \
                     addEventListener('error', event => violations.push(event.message))";
-        browser.ask("Page.addScriptToEvaluateOnNewDocument", json!({ "source": note }));
+        browser.ask("Page.addScriptToEvaluateOnNewDocument", &json!({ "source": note }));
         browser
     }
 
     /// Gives an order and waits for the answer.
-    fn ask(&mut self, method: &str, params: Value) -> Value {
+    fn ask(&mut self, method: &str, params: &Value) -> Value {
         self.next += 1;
         let mut order = json!({ "id": self.next, "method": method, "params": params });
         if !self.session.is_empty() {
@@ -135,14 +135,14 @@ impl Browser {
 
     /// Opens an address.
     pub fn open(&mut self, url: &str) {
-        let opened = self.ask("Page.navigate", json!({ "url": url }));
+        let opened = self.ask("Page.navigate", &json!({ "url": url }));
         assert!(opened["errorText"].is_null(), "{url}: {opened}");
         self.wait_for("the page is loaded", "document.readyState === 'complete' && location.protocol === 'http:'");
     }
 
     /// What an expression is in the page.
     pub fn value(&mut self, expression: &str) -> Value {
-        let answer = self.ask("Runtime.evaluate", json!({ "expression": expression, "returnByValue": true }));
+        let answer = self.ask("Runtime.evaluate", &json!({ "expression": expression, "returnByValue": true }));
         assert!(answer["exceptionDetails"].is_null(), "{expression}: {answer}");
         answer["result"]["value"].clone()
     }
@@ -161,21 +161,21 @@ impl Browser {
     pub fn look(&mut self, (width, height): (u32, u32), scheme: &str) {
         let mobile = width < 600;
         let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile });
-        self.ask("Emulation.setDeviceMetricsOverride", metrics);
+        self.ask("Emulation.setDeviceMetricsOverride", &metrics);
         let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
-        self.ask("Emulation.setEmulatedMedia", json!({ "features": features }));
+        self.ask("Emulation.setEmulatedMedia", &json!({ "features": features }));
     }
 
     /// Scripts run, or not.
     pub fn run_scripts(&mut self, is_on: bool) {
-        self.ask("Emulation.setScriptExecutionDisabled", json!({ "value": !is_on }));
+        self.ask("Emulation.setScriptExecutionDisabled", &json!({ "value": !is_on }));
     }
 
     /// Presses the key that leads from one thing to the next.
     pub fn tab(&mut self) {
         for kind in ["rawKeyDown", "keyUp"] {
             let key = json!({ "type": kind, "key": "Tab", "code": "Tab", "windowsVirtualKeyCode": 9 });
-            self.ask("Input.dispatchKeyEvent", key);
+            self.ask("Input.dispatchKeyEvent", &key);
         }
     }
 
@@ -197,7 +197,7 @@ impl Browser {
         self.look(size, scheme);
         let height = self.value("document.documentElement.scrollHeight").as_u64().unwrap().max(size.1.into());
         let clip = json!({ "x": 0, "y": 0, "width": size.0, "height": height, "scale": 1 });
-        let taken = self.ask("Page.captureScreenshot", json!({ "captureBeyondViewport": true, "clip": clip }));
+        let taken = self.ask("Page.captureScreenshot", &json!({ "captureBeyondViewport": true, "clip": clip }));
         let picture = STANDARD.decode(taken["data"].as_str().unwrap()).unwrap();
         assert!(picture.starts_with(b"\x89PNG") && picture.len() > 10_000, "{name}: {} bytes", picture.len());
         let dir = pictures();
