@@ -10,7 +10,7 @@ mod stead;
 mod tail;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::history;
 use super::switchover::{Report, Stopwatch, SwitchoverError, take_lock, take_over};
@@ -24,7 +24,7 @@ use crate::model::cluster::Mode;
 use crate::model::desired::{DesiredNode, Endpoint};
 use crate::model::health::SynchronousState;
 use crate::model::names::NodeName;
-use crate::model::observed::Observed;
+use crate::model::observed::{Observed, RunState};
 use crate::model::promotion::Occasion;
 use crate::model::seen::Seen;
 use crate::observe::{ObserveError, observe};
@@ -41,6 +41,10 @@ use crate::site::{ReachError, Site};
 
 /// How long the standby may take to replay what it is fed.
 const FEED_PATIENCE: Duration = Duration::from_mins(2);
+
+/// How long the engine may list a container as running that has ended, and between two looks.
+const REST_PATIENCE: Duration = Duration::from_secs(5);
+const REST_PAUSE: Duration = Duration::from_millis(50);
 
 /// The word for no loss where nobody had to look for one.
 const NOTHING: &str = "nothing";
@@ -168,7 +172,7 @@ pub async fn run(
     watch.time(Phase::Fence, site.engine.kill_container(&container)).await?;
 
     // Now that it rests, what it wrote can be read.
-    let observed = observe(site, None).await?;
+    let observed = at_rest(site, from).await?;
     let mut situation = seen::situation(&site.desired, &observed);
     for (name, member) in &mut situation.members {
         if let (Seen::Unknown { .. }, Some(state)) = (&member.health.synchronous, known.get(name)) {
@@ -181,6 +185,9 @@ pub async fn run(
         Mode::Logical => handover::applied_at_least(&replica, &to.slot()).await?,
     };
     let tail = tail::read(site, &observed, from, to, position).await?;
+    if let Seen::Unknown { because } = &tail {
+        tracing::warn!("the end of the log of {from} could not be read from its volume: {because}");
+    }
     // A logical one has to be asked whether it is complete, which takes an old primary that answers and cannot write.
     let mut woken = None;
     if *mode == Mode::Logical {
@@ -275,6 +282,20 @@ pub async fn run(
     site.forget_session(from);
     site.forget_session(to);
     Ok(promoted)
+}
+
+/// A look that shows the old primary as it is. The engine's list is a moment behind: it may still show what was just ended as running.
+async fn at_rest(site: &Site, node: &NodeName) -> Result<Observed, ObserveError> {
+    let began = Instant::now();
+    loop {
+        let observed = observe(site, None).await?;
+        let state = observed.nodes.get(node).and_then(|seen| seen.container.present()).map(|container| container.state);
+        let rests = state.is_none_or(|state| matches!(state, RunState::Created | RunState::Exited));
+        if rests || began.elapsed() > REST_PATIENCE {
+            return Ok(observed);
+        }
+        tokio::time::sleep(REST_PAUSE).await;
+    }
 }
 
 fn answers(observed: &Observed, node: &NodeName) -> bool {
