@@ -254,9 +254,9 @@ fn by_policy<'a>(
         }
     }
     // With the log, every moment of the minimum age can be restored: from the last backup before it.
-    if !segments.is_empty() && !keep.min_age.is_zero() {
+    if !keep.min_age.is_zero() {
         let before = all.iter_mut().find(|(backup, _)| backup.kind == Kind::Base && !is_young(backup));
-        if let Some((_, reasons)) = before {
+        if let Some((_, reasons)) = before.filter(|(backup, _)| log::leads_on(backup, segments)) {
             reasons.insert(KeptBecause::NeededByLog);
         }
     }

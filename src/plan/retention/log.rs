@@ -36,18 +36,27 @@ fn counted<S: serde::Serializer>(keys: &[ObjectKey], serializer: S) -> Result<S:
     serializer.serialize_u64(keys.len() as u64)
 }
 
+/// Where a base backup begins to read the log.
+fn start(backup: &Backup) -> Option<Segment> {
+    backup.log_from.map(|(timeline, Lsn(at))| Segment { timeline, number: at / SEGMENT_BYTES })
+}
+
+/// A recovery that begins there may read this segment: a later timeline goes on where an earlier one was left, an earlier one is of no
+/// use to a later backup.
+fn reads(start: Segment, segment: Segment) -> bool {
+    start.timeline <= segment.timeline && start.number <= segment.number
+}
+
+/// There is log that leads on from this base backup.
+pub fn leads_on(backup: &Backup, archived: &[Archived]) -> bool {
+    start(backup).is_some_and(|start| archived.iter().any(|archived| reads(start, archived.segment)))
+}
+
 /// Decides on the log, given the backups that stay. Where nobody knows what is needed, all of it stays.
 pub fn decide(archived: &[Archived], staying: &[&Backup], is_unclear: bool) -> LogDecision {
-    let starts: Vec<Segment> = staying
-        .iter()
-        .filter_map(|backup| backup.log_from)
-        .map(|(timeline, Lsn(at))| Segment { timeline, number: at / SEGMENT_BYTES })
-        .collect();
+    let starts: Vec<Segment> = staying.iter().filter_map(|backup| start(backup)).collect();
     let is_everything = starts.is_empty() || is_unclear;
-    // A later timeline goes on where an earlier one was left; an earlier one is of no use to a later backup.
-    let is_needed = |segment: Segment| {
-        is_everything || starts.iter().any(|start| start.timeline <= segment.timeline && start.number <= segment.number)
-    };
+    let is_needed = |segment: Segment| is_everything || starts.iter().any(|start| reads(*start, segment));
     let mut gone: Vec<&Archived> = archived.iter().filter(|archived| !is_needed(archived.segment)).collect();
     gone.sort_by_key(|archived| archived.segment);
     LogDecision {

@@ -143,7 +143,13 @@ fn the_minimum_age_reaches_back_to_a_base_backup_when_there_is_a_log() {
     let lines = told(&inventory, keep.clone());
     assert_eq!(lines[1..], ["20 stays min_age", "30 goes beyond_policy", "40 goes beyond_policy"]);
     inventory.segments = vec![archived(1, 4)];
-    assert_eq!(told(&inventory, keep)[1..], ["20 stays min_age", "30 stays needed_by_log", "40 goes beyond_policy"]);
+    assert_eq!(
+        told(&inventory, keep.clone())[1..],
+        ["20 stays min_age", "30 stays needed_by_log", "40 goes beyond_policy"]
+    );
+    // Log from before that backup leads nowhere from it, and would not keep it a second time, being gone.
+    inventory.segments = vec![archived(1, 1)];
+    assert_eq!(told(&inventory, keep)[1..], ["20 stays min_age", "30 goes beyond_policy", "40 goes beyond_policy"]);
 }
 
 #[test]
