@@ -251,6 +251,7 @@ mod tests {
         Mishap::Pause(2).happen(&mut cluster);
         let paused = [
             "role_changed replica-2: was standby, is unknown",
+            "hold_appeared replica-2: does not stream, so logical replicas are not kept from running ahead of it",
             "hold_appeared replica-2: the container is paused",
             "health_changed test: was healthy, is degraded",
         ];
