@@ -37,9 +37,6 @@ impl Context {
     pub async fn open(cli: &Cli, reach: Reach) -> Result<Self, Failure> {
         let loaded = config::load(cli.config.as_deref())?;
         let packs = packs::load(&loaded.desired.packs)?;
-        for key in &loaded.desired.not_acted_on {
-            tracing::warn!("`{key}` is checked, but this version does not act on it yet");
-        }
         let state_dir = state_dir(cli.state_dir.as_deref(), loaded.origin.as_deref());
         let engine = Engine::connect().await?;
         let config_dir = loaded.origin.as_deref().and_then(Path::parent).unwrap_or(Path::new("")).to_owned();

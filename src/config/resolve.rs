@@ -66,7 +66,7 @@ pub fn desired(root: &Spanned<Node>, base_dir: &Path) -> Result<Desired, Vec<Pro
     };
 
     let replication = replication::resolve(&file, problems);
-    let nodes::Resolved { nodes, mut ports, priorities } = nodes::resolve(&file, replication.mode, problems);
+    let nodes::Resolved { nodes, mut ports } = nodes::resolve(&file, replication.mode, problems);
     let settings = settings::resolve(file.get("preset"), Demand::of(&nodes), problems);
     let (endpoint, endpoint_ports) = failover::endpoint(&file, problems);
     ports.extend(endpoint_ports);
@@ -76,8 +76,6 @@ pub fn desired(root: &Spanned<Node>, base_dir: &Path) -> Result<Desired, Vec<Pro
     ports.extend(metrics.claim);
     refuse_twice(&ports, problems);
 
-    let waiting = file.get("failover").map(|_| "failover".to_owned());
-    let not_acted_on = waiting.into_iter().chain(priorities).collect();
     let desired = Desired {
         cluster: cluster(&file, problems),
         database: database(&file, problems),
@@ -100,7 +98,6 @@ pub fn desired(root: &Spanned<Node>, base_dir: &Path) -> Result<Desired, Vec<Pro
         collecting,
         backups: backups::resolve(&file, base_dir, problems),
         jobs: jobs::resolve(&file, problems),
-        not_acted_on,
     };
     found.or(desired)
 }

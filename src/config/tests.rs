@@ -64,7 +64,6 @@ fn an_empty_file_is_all_defaults() {
     assert_eq!(desired.packs, [PackRef::BuiltIn("trading".to_owned())]);
     assert_eq!(desired.metrics.map(|listen| listen.to_string()).as_deref(), Some("127.0.0.1:9187"));
     assert_eq!(desired.collecting.statements, Statements { top: 20, text: false });
-    assert_eq!(desired.not_acted_on, Vec::<String>::new());
     assert_eq!(desired, good("preset: laptop\nnodes: {}\nreplication: {}\n"));
 }
 
@@ -84,17 +83,13 @@ fn statements_are_told_as_far_as_somebody_wants_them() {
 }
 
 #[test]
-fn the_documented_example_is_valid_and_says_what_is_not_acted_on() {
-    let desired = good(&EXAMPLE.concat());
-    let expected = ["failover"];
-    assert_eq!(desired.not_acted_on, expected);
-    let mut as_by_default = desired;
+fn the_documented_example_is_valid_and_mostly_the_default() {
+    let mut as_by_default = good(&EXAMPLE.concat());
     assert_eq!(
         as_by_default.endpoint,
         Endpoint::Ports { read_write: 5432, read_only: 5433, pooling: Pooling::Transaction }
     );
     as_by_default.endpoint = Endpoint::Direct;
-    as_by_default.not_acted_on.clear();
     as_by_default.publication.schemas = None;
     assert!(!as_by_default.outside.is_empty());
     as_by_default.outside = Outside::default();
@@ -156,7 +151,6 @@ fn values_other_than_the_defaults_are_taken() {
             directory("/etc/h/sub/dir")
         ]
     );
-    assert_eq!(desired.not_acted_on, Vec::<String>::new());
 }
 
 #[test]
@@ -195,7 +189,6 @@ fn what_may_be_done_when_the_primary_fails_is_taken_with_its_defaults() {
         good("failover: {automatic: off, prefer: promote, max_loss_bytes: 1000}\nreplication: {synchronous: on}");
     assert_eq!(desired.failover, Failover { automatic: false, prefer: Prefer::Promote, max_loss_bytes: 1_000 });
     assert_eq!(desired.synchronous, Synchronous::On);
-    assert_eq!(desired.not_acted_on, ["failover"]);
     assert_eq!(good("endpoint: direct").endpoint, Endpoint::Direct);
     let ports = |pooling| Endpoint::Ports { read_write: 6000, read_only: 5433, pooling };
     assert_eq!(good("endpoint: {read_write: 6000}").endpoint, ports(Pooling::Transaction));
@@ -207,7 +200,6 @@ fn replicas_have_a_priority_each() {
     let desired = good("nodes: {replicas: [{priority: 0}, {}, {priority: 200}]}");
     let priorities: Vec<u16> = desired.nodes.iter().map(|node| node.priority).collect();
     assert_eq!(priorities, [100, 0, 100, 200]);
-    assert_eq!(desired.not_acted_on, ["nodes.replicas[0].priority", "nodes.replicas[2].priority"]);
 }
 
 #[test]

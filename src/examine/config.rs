@@ -28,15 +28,11 @@ pub fn read(named: Option<&Path>) -> Read {
         Ok(loaded) => loaded,
         Err(error) => {
             let origin = Some(named.map_or_else(|| PathBuf::from(FILE_NAME), Path::to_owned));
-            let seen = ConfigSeen { origin: origin.clone(), mistakes: mistakes(&error), ..ConfigSeen::default() };
+            let seen = ConfigSeen { origin: origin.clone(), mistakes: mistakes(&error) };
             return Read { seen, desired: None, packs: None, origin };
         }
     };
-    let mut seen = ConfigSeen {
-        origin: loaded.origin.clone(),
-        mistakes: Vec::new(),
-        not_acted_on: loaded.desired.not_acted_on.clone(),
-    };
+    let mut seen = ConfigSeen { origin: loaded.origin.clone(), mistakes: Vec::new() };
     let packs = match packs::load(&loaded.desired.packs) {
         Ok(packs) => Some(packs),
         Err(error) => {

@@ -61,8 +61,6 @@ pub struct Desired {
     pub backups: Vec<BackupJob>,
     /// Data jobs, in the order of the file; names unique.
     pub jobs: Vec<DataJob>,
-    /// Keys that were read and checked but that this version does not act on yet, for a warning.
-    pub not_acted_on: Vec<String>,
 }
 
 /// How the agent tells what happens.

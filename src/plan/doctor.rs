@@ -132,10 +132,6 @@ fn config(config: &ConfigSeen) -> Vec<Finding> {
             None => Finding::ok(Check::Config, "no configuration file; everything has its default"),
         });
     }
-    findings.extend(config.not_acted_on.iter().map(|key| {
-        let text = format!("`{key}` is checked, but this version does not act on it yet");
-        Finding::warning(Check::Config, text, "do not rely on it")
-    }));
     findings
 }
 

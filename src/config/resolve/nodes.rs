@@ -27,8 +27,6 @@ pub struct Resolved {
     pub nodes: Vec<DesiredNode>,
     /// Their ports.
     pub ports: Vec<Claim<u16>>,
-    /// The keys that give a priority.
-    pub priorities: Vec<String>,
 }
 
 /// The nodes of the cluster, and what they claim.
@@ -59,8 +57,8 @@ pub fn resolve(file: &Fields<'_>, mode: Mode, problems: &mut Problems) -> Resolv
     }
 
     refuse_twice(&seats.names, problems);
-    let Seats { nodes, ports, priorities, .. } = seats;
-    Resolved { nodes, ports, priorities }
+    let Seats { nodes, ports, .. } = seats;
+    Resolved { nodes, ports }
 }
 
 #[derive(Default)]
@@ -68,7 +66,6 @@ struct Seats {
     nodes: Vec<DesiredNode>,
     names: Vec<Claim<NodeName>>,
     ports: Vec<Claim<u16>>,
-    priorities: Vec<String>,
 }
 
 impl Seats {
@@ -98,9 +95,7 @@ impl Seats {
         if let Some(port) = port {
             self.ports.push(Claim::of_key(keys.path("port"), given_port, port));
         }
-        let given_priority = keys.get("priority");
-        self.priorities.extend(given_priority.map(|entry| entry.key.clone()));
-        let priority = given_priority.and_then(|entry| entry.number(&PRIORITIES, problems));
+        let priority = keys.get("priority").and_then(|entry| entry.number(&PRIORITIES, problems));
         // A node with a mistake still counts: what is needed for the number of replicas depends on it.
         self.nodes.push(DesiredNode {
             name: name.unwrap_or_else(|| NodeName::new(PRIMARY).expect("the default is valid")),

@@ -59,8 +59,6 @@ pub struct ConfigSeen {
     pub origin: Option<PathBuf>,
     /// What is wrong with it.
     pub mistakes: Vec<Mistake>,
-    /// Keys that are checked and not acted on yet.
-    pub not_acted_on: Vec<String>,
 }
 
 /// One mistake in the configuration or in a pack it names.

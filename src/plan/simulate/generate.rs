@@ -121,7 +121,6 @@ pub fn cluster(modes: &[Mode], packs: Vec<Pack>) -> Cluster {
         events: Events::default(),
         backups: Vec::new(),
         jobs: Vec::new(),
-        not_acted_on: Vec::new(),
     };
     Cluster { world: World::empty(), desired, packs, agent: None }
 }
