@@ -154,7 +154,9 @@ pub async fn what_only_the_volume_has(world: &World) {
     let receiver = world.sql("replica-1", "select pid from pg_stat_wal_receiver");
     let signal = |signal: &str| {
         let kill = format!("copy (select 1 where false) to program 'cat >/dev/null && kill -{signal} {receiver}'");
-        world.sql("replica-1", &kill);
+        // The server ends all sessions over a killed one, this one too.
+        let sent = world.run(&["psql", "replica-1", "--", "-AtqXc", &kill]);
+        assert!(sent.code == 0 || signal == "KILL", "{}", sent.stderr);
     };
     signal("STOP");
     world.sql("primary", "insert into acked select 1000000 + i from generate_series(1, 5000) i");

@@ -69,7 +69,9 @@ async fn while_nothing_is_applied(world: &World, replica: &str, comes: impl Asyn
         world.sql(replica, "select pid from pg_stat_subscription where relid is null and pid is not null limit 1");
     let signal = |signal: &str| {
         let kill = format!("copy (select 1 where false) to program 'cat >/dev/null && kill -{signal} {worker}'");
-        world.sql(replica, &kill);
+        // The server ends all sessions over a killed one, this one too.
+        let sent = world.run(&["psql", replica, "--", "-AtqXc", &kill]);
+        assert!(sent.code == 0 || signal == "KILL", "{}", sent.stderr);
     };
     signal("STOP");
     comes().await;
