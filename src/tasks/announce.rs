@@ -167,7 +167,7 @@ mod tests {
             Mishap::Pause(2).happen(&mut cluster);
             see(&cluster);
             let all_told = async {
-                while bodies.lock().unwrap_or_else(PoisonError::into_inner).len() < 3 {
+                while bodies.lock().unwrap_or_else(PoisonError::into_inner).len() < 4 {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
             };
