@@ -27,7 +27,6 @@ use std::time::Duration;
 
 use crate::model::desired::{Desired, Failover, Prefer, Synchronous};
 use crate::model::names::NodeName;
-use crate::model::seen::Seen;
 use condition::{Condition, Diagnosis};
 use loss::{Accepted, Loss, Salvage};
 use outage::Outage;
@@ -61,9 +60,6 @@ const fn patience(condition: &Condition) -> Duration {
 
 /// A server that recovers may be overtaken by a replica that has everything, after so long.
 const RECOVERY_MAY_LAST: Duration = Duration::from_secs(10);
-
-/// A promotion that is under way takes less; after that somebody is told.
-const PROMOTION_MAY_LAST: Duration = Duration::from_mins(1);
 
 /// What an operator has configured, and whether failover is paused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,9 +151,6 @@ pub fn decide(policy: &Policy, situation: &Situation) -> Decision {
     if policy.is_paused {
         return Decision::Stay { why: Calm::Paused };
     }
-    if let Some(decision) = under_way(situation) {
-        return decision;
-    }
     let primary = match situation.primary() {
         Ok(primary) => primary,
         Err(NoPrimary::Nobody) => {
@@ -179,25 +172,6 @@ pub fn decide(policy: &Policy, situation: &Situation) -> Decision {
         return Decision::AskOperator { why: Question::NotAutomatic(diagnosis.condition), ways: vec![way] };
     }
     decision
-}
-
-/// While a promotion is under way, nothing else is decided.
-fn under_way(situation: &Situation) -> Option<Decision> {
-    let promotion = &situation.promotion;
-    let (why, question) = match &promotion.seen {
-        Seen::Absent => return None,
-        Seen::Unknown { because } => {
-            let unknown = Condition::Unknown(because.clone());
-            (Waiting::Known(unknown.clone()), Question::Unknown(unknown))
-        }
-        Seen::Present(it) if it.worker.is_absent() => (Waiting::Resumed, Question::PromotionStuck(it.to.clone())),
-        Seen::Present(it) => (Waiting::Promotion(it.to.clone()), Question::PromotionStuck(it.to.clone())),
-    };
-    let until = promotion.since + PROMOTION_MAY_LAST;
-    if situation.now < until {
-        return Some(Decision::Wait { why, until });
-    }
-    Some(Decision::AskOperator { why: question, ways: vec![Way::LookAtNodes] })
 }
 
 fn about(policy: &Policy, situation: &Situation, primary: &NodeName, diagnosis: &Diagnosis) -> Decision {

@@ -29,10 +29,6 @@ pub enum Waiting {
     Heard(Condition),
     /// The end of the log on the primary's volume.
     ReadingTail,
-    /// A promotion that somebody carries out.
-    Promotion(NodeName),
-    /// A promotion that was cut off and is to be resumed.
-    Resumed,
 }
 
 /// Why a replica takes over rather than the primary being restarted.
@@ -61,8 +57,6 @@ pub enum Question {
     NotAutomatic(Condition),
     /// What is the matter stays unknown.
     Unknown(Condition),
-    /// A promotion does not come to its end.
-    PromotionStuck(NodeName),
     /// The server lives and does not serve.
     Alive(Condition),
     /// The engine does not finish what it does with the container.
@@ -122,8 +116,6 @@ impl Waiting {
             Self::Known(_) => "unknown",
             Self::Heard(_) => "still_heard",
             Self::ReadingTail => "reading_tail",
-            Self::Promotion(_) => "promotion_under_way",
-            Self::Resumed => "promotion_cut_off",
         }
     }
 }
@@ -149,7 +141,6 @@ impl Question {
             Self::TwoPrimaries(..) => "two_primaries",
             Self::NotAutomatic(_) => "not_automatic",
             Self::Unknown(_) => "unknown",
-            Self::PromotionStuck(_) => "promotion_stuck",
             Self::Alive(condition) => condition.label(),
             Self::EngineStuck => "engine_stuck",
             Self::StartsTooLong => "starts_too_long",
@@ -203,8 +194,6 @@ impl fmt::Display for Waiting {
             Self::Known(condition) => write!(f, "of the primary, {condition}; nothing is decided on that"),
             Self::Heard(condition) => write!(f, "of the primary, {condition}; but a replica hears it"),
             Self::ReadingTail => f.write_str("the end of the log is being read from the primary's volume"),
-            Self::Promotion(to) => write!(f, "a promotion of {to} is under way"),
-            Self::Resumed => f.write_str("a promotion was cut off and is to be resumed"),
         }
     }
 }
@@ -230,7 +219,6 @@ impl fmt::Display for Question {
             Self::TwoPrimaries(one, other) => write!(f, "{one} and {other} both claim to be the primary"),
             Self::NotAutomatic(condition) => write!(f, "of the primary, {condition}; `failover.automatic` is off"),
             Self::Unknown(condition) => write!(f, "of the primary, {condition}, and that lasts"),
-            Self::PromotionStuck(to) => write!(f, "the promotion of {to} does not come to its end"),
             Self::Alive(condition) => write!(f, "of the primary, {condition}; it lives, so it is not replaced"),
             Self::EngineStuck => f.write_str("the engine does not finish what it does with the primary's container"),
             Self::StartsTooLong => f.write_str("the primary's recovery takes very long"),

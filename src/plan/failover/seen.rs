@@ -45,7 +45,6 @@ pub fn at(desired: &Desired, observed: &Observed, now: Duration) -> Situation {
         members: nodes.iter().map(member).collect(),
         failed_restarts: Vec::new(),
         unproven: std::collections::BTreeMap::new(),
-        promotion: Aged::new(Seen::Absent, now),
     }
 }
 

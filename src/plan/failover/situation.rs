@@ -25,8 +25,6 @@ pub struct Situation {
     pub failed_restarts: Vec<Duration>,
     /// Logical replicas whose promotion could not find out whether they lack anything, and why. It is not tried twice.
     pub unproven: BTreeMap<NodeName, String>,
-    /// The promotion that the journal says is under way.
-    pub promotion: Aged<UnderWay>,
 }
 
 /// One node.
@@ -38,15 +36,6 @@ pub struct Member {
     pub health: NodeHealth,
     /// A replica: what `readiness` found when the primary could be asked last.
     pub objections: Seen<Vec<Ineligible>>,
-}
-
-/// A promotion that was begun and not ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnderWay {
-    /// The node that is to take the writes.
-    pub to: NodeName,
-    /// Whoever began it lives; absent: its session ended, so an agent died in the middle.
-    pub worker: Seen<()>,
 }
 
 /// Why nobody can be called the primary.

@@ -5,13 +5,14 @@ mod properties;
 mod requests;
 mod table;
 
-use super::situation::{Member, UnderWay};
+use super::situation::Member;
 use super::*;
 use crate::model::cluster::Role;
 use crate::model::health::{
     Aged, ContainerState, EndedBy, Exit, NodeHealth, Probe, RestartPolicy, SynchronousState, VolumeState, WalTail,
 };
 use crate::model::lsn::Lsn;
+use crate::model::seen::Seen;
 use crate::plan::simulate::world::node_name;
 
 /// The moment at which things go wrong.
@@ -79,7 +80,6 @@ pub fn situation(replicas: Vec<Member>, age: Duration) -> Situation {
         members,
         failed_restarts: Vec::new(),
         unproven: std::collections::BTreeMap::new(),
-        promotion: Aged::new(Seen::Absent, Duration::ZERO),
     }
 }
 

@@ -32,10 +32,6 @@ pub enum Veto {
     EpochUnknown(NodeName),
     /// A node follows a newer epoch than the primary (which, its epoch).
     NewerEpoch(NodeName, u64),
-    /// A promotion is under way, to this node.
-    PromotionUnderWay(NodeName),
-    /// Whether one is under way is not known.
-    JournalUnknown,
     /// With this replica more would be lost than was agreed to.
     Loss(NodeName, Loss),
     /// The replica itself speaks against it.
@@ -67,8 +63,6 @@ impl Veto {
             Self::OtherWriter(_) => "other_writer",
             Self::EpochUnknown(_) => "epoch_unknown",
             Self::NewerEpoch(..) => "newer_epoch",
-            Self::PromotionUnderWay(_) => "promotion_under_way",
-            Self::JournalUnknown => "journal_unknown",
             Self::Loss(..) => "data_loss",
             Self::Ineligible(..) => "ineligible",
             Self::TooFarBehind(_) => "too_far_behind",
@@ -109,8 +103,6 @@ impl fmt::Display for Veto {
             Self::NewerEpoch(node, epoch) => {
                 write!(f, "{node} follows epoch {epoch}, which is newer than the primary's")
             }
-            Self::PromotionUnderWay(node) => write!(f, "a promotion of {node} is under way"),
-            Self::JournalUnknown => f.write_str("whether a promotion is under way is not known"),
             Self::Loss(replica, loss) => write!(f, "with {replica}, {loss}"),
             Self::Ineligible(node, reasons) => {
                 let said: Vec<String> = reasons.iter().map(ToString::to_string).collect();
@@ -138,11 +130,6 @@ impl fmt::Display for Veto {
 /// What forbids putting any replica in this primary's place, whatever the replica.
 pub fn common(situation: &Situation, primary: &NodeName, replica: &NodeName) -> Vec<Veto> {
     let mut vetoes = Vec::new();
-    match &situation.promotion.seen {
-        Seen::Absent => {}
-        Seen::Present(under_way) => vetoes.push(Veto::PromotionUnderWay(under_way.to.clone())),
-        Seen::Unknown { .. } => vetoes.push(Veto::JournalUnknown),
-    }
     let container_known =
         situation.members.get(primary).is_some_and(|member| !member.health.container.seen.is_unknown());
     if !situation.engine.seen.is_present() || !container_known {

@@ -110,20 +110,11 @@ fn any_tail() -> impl Strategy<Value = Seen<WalTail>> {
 pub fn any_situation() -> impl Strategy<Value = Situation> {
     let condition = prop::sample::select(conditions());
     let replicas = prop::collection::vec(any_replica(), 0..4);
-    let promotion = prop_oneof![
-        12 => Just(Seen::Absent),
-        1 => Just(Seen::unknown("a test")),
-        1 => any::<bool>().prop_map(|lives| {
-            let worker = if lives { Seen::Present(()) } else { Seen::Absent };
-            Seen::Present(UnderWay { to: node_name("replica-1"), worker })
-        }),
-    ];
     let restarts = prop_oneof![Just(Vec::new()), prop::collection::vec(moment(), 3..6)];
     let primary = (seen(Just(Lsn(10_000_000_000))), seen(Just(3_u64)), seen(Just(1_u32)), any_tail());
-    (condition, replicas, 0..120_u64, promotion, restarts, primary, seen(Just(()))).prop_map(
-        |(condition, replicas, age, promotion, restarts, (written, epoch, timeline, tail), engine)| {
+    (condition, replicas, 0..120_u64, restarts, primary, seen(Just(()))).prop_map(
+        |(condition, replicas, age, restarts, (written, epoch, timeline, tail), engine)| {
             let mut situation = struck(&condition, replicas, Duration::from_secs(age));
-            situation.promotion = Aged::new(promotion, STRUCK);
             situation.failed_restarts = restarts;
             if !engine.is_present() {
                 situation.engine = Aged::new(engine, STRUCK);

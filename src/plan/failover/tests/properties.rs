@@ -75,7 +75,7 @@ proptest! {
             &situation, (primary, &diagnosis.condition), (&node, Vec::new()), &loss, policy.accepted(),
         );
         prop_assert_eq!(vetoes, Vec::new());
-        prop_assert!(situation.engine.seen.is_present() && situation.promotion.seen.is_absent());
+        prop_assert!(situation.engine.seen.is_present());
         // The same once more, from the facts themselves.
         let newest = situation.members[primary].health.epoch.present().expect("it is known");
         for (name, member) in situation.others(primary) {
@@ -119,7 +119,6 @@ proptest! {
         let decision = decide(&policy, &situation);
         if decision.acts() {
             prop_assert!(primary_condition(&situation).is_some_and(|condition| !condition.is_unknown()));
-            prop_assert!(!situation.promotion.seen.is_unknown());
         }
     }
 

@@ -149,7 +149,7 @@ fn the_table_of_vetoes() {
     fn health<'a>(situation: &'a mut Situation, name: &str) -> &'a mut NodeHealth {
         &mut situation.members.get_mut(&node_name(name)).expect("there").health
     }
-    let cases: [(&str, With); 17] = [
+    let cases: [(&str, With); 15] = [
         ("nothing", |_| {}),
         ("engine silent", |it| it.engine = Aged::new(Seen::unknown("refused"), STRUCK)),
         ("another writer", |it| health(it, "replica-2").takes_writes = Seen::Present(true)),
@@ -168,11 +168,6 @@ fn the_table_of_vetoes() {
         }),
         ("role unknown", |it| health(it, "replica-1").role = Seen::unknown("why")),
         ("priority 0", |it| it.members.get_mut(&node_name("replica-1")).expect("there").priority = 0),
-        ("a promotion under way", |it| {
-            let under_way = UnderWay { to: node_name("replica-2"), worker: Seen::Present(()) };
-            it.promotion = Aged::present(under_way, STRUCK);
-        }),
-        ("journal unknown", |it| it.promotion = Aged::new(Seen::unknown("why"), STRUCK)),
     ];
     let mut table =
         String::from("The primary's volume is gone; replica-1 is synchronous, replica-2 is a lagging subscriber\n\n");
