@@ -3,16 +3,17 @@
 
 use crate::world::World;
 
-/// Some rows for each pack, by way of what each does with them.
+/// Some rows for each pack, by way of what each does with them. Where chunks are a month long, rows reach back far enough for a
+/// whole one to be old on any day.
 const WORK: &str = "
 insert into trading.market_data
   select t, 'NVDA', 10, 12, 9, 11, 100, 'x' from generate_series(now() - interval '10 days', now(), '1 hour') t;
 insert into dashboard.sources (source_id, name, display_name, data_type) values (1, 'btc', 'Bitcoin', 'price');
 insert into dashboard.timeseries_data (source_id, timestamp, close, ingested_at)
-  select 1, t, 100 + extract(day from t), t from generate_series(now() - interval '60 days', now(), '1 day') t;
+  select 1, t, 100 + extract(day from t), t from generate_series(now() - interval '120 days', now(), '1 day') t;
 insert into dashboard.timeseries_data (source_id, timestamp, close) values (1, now() + interval '1 hour', 9000);
-update dashboard.timeseries_data set close = 101 where timestamp < now() - interval '59 days';
-delete from dashboard.timeseries_data where timestamp < now() - interval '58 days';
+update dashboard.timeseries_data set close = 101 where timestamp < now() - interval '119 days';
+delete from dashboard.timeseries_data where timestamp < now() - interval '118 days';
 insert into market_data.ohlcv (symbol, timestamp, open, high, low, close, volume, timeframe, source)
   select 'AAPL', t, 10, 12, 9, 11, 100, '1d', 'x' from generate_series(now() - interval '760 days', now() - interval '700 days', '1 day') t;
 insert into etl.api_connectors (connector_id, name, api_url) values ('a', 'A', 'u'), ('b', 'B', 'u');
@@ -35,12 +36,14 @@ jobs:
   - {name: vacuum, sql: vacuum etl.websocket_messages, role: postgres}
 ";
 
-/// Retention, of which one rule wants a backup, one does not, and one is wrong.
+/// Retention, of which one rule wants a backup, one does not, and one is wrong. The agent's own time for it is not now.
 const RETENTION: &str = "packs: [trading, l0_pipeline, dashboard, market_data, etl]
 retention:
-  - {hypertable: market_data.ohlcv, drop_after: 1y}
-  - {hypertable: dashboard.timeseries_data, drop_after: 30d, floor: none}
-  - {hypertable: trading.order, drop_after: 1d}
+  schedule: 0 0 1 1 *
+  rules:
+    - {hypertable: market_data.ohlcv, drop_after: 1y}
+    - {hypertable: dashboard.timeseries_data, drop_after: 30d, floor: none}
+    - {hypertable: trading.order, drop_after: 1d}
 ";
 
 /// Retention drops what is old and what a verified backup has, and the replica follows.
