@@ -25,7 +25,7 @@ const ENDPOINT: [u16; 2] = [7636, 7637];
 /// How often the primary is killed, killed such that it cannot be started again, and changed by plan.
 const KILLS: usize = 20;
 const REPLACED: usize = 6;
-const SWITCHOVERS: usize = 10;
+const SWITCHOVERS: usize = 20;
 
 /// Between two inserts.
 const PACE: Duration = Duration::from_millis(5);

@@ -35,6 +35,14 @@ pub enum DockerError {
         /// Why it failed.
         source: Bollard,
     },
+    /// The engine took the question and said nothing.
+    #[error("the Docker engine did not answer when it was to {doing}")]
+    Silent {
+        /// What was tried.
+        doing: String,
+        /// How long it was waited for.
+        source: Bollard,
+    },
     /// The engine said no.
     #[error("the Docker engine refused to {doing}")]
     Refused {
@@ -72,6 +80,8 @@ impl DockerError {
             Self::Forbidden { doing, source }
         } else if matches!(source, Bollard::DockerResponseServerError { .. }) {
             Self::Refused { doing, source }
+        } else if matches!(source, Bollard::RequestTimeoutError) {
+            Self::Silent { doing, source }
         } else {
             Self::Unreachable { doing, source }
         }
@@ -96,6 +106,11 @@ impl DockerError {
             Self::Forbidden { .. } => {
                 Some("join the group `docker` (`sudo usermod -aG docker $USER`, log in again), or run as root".into())
             }
+            Self::Silent { .. } => Some(
+                "see whether `docker inspect` of that container hangs too: an engine that paused it while a command was \
+                 starting in it never lets go of it; docs/failover.md says how to free it"
+                    .into(),
+            ),
             Self::Refused { .. } | Self::HelperFailed { .. } | Self::Unexpected { .. } => {
                 Some("run `hypertide doctor`; a second `hypertide up` carries on where this one stopped".into())
             }

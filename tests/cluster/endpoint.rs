@@ -8,7 +8,7 @@ use hypertide::postgres::password::Password;
 use hypertide::postgres::pooler::{Pooler, PoolerError, PoolerTarget};
 use tokio_postgres::{Client, Error, NoTls};
 
-use crate::world::{World, connect, docker};
+use crate::world::{World, connect, docker, freeze, thaw};
 
 /// How long clients are held in these tests.
 const HELD: Duration = Duration::from_millis(700);
@@ -189,10 +189,9 @@ async fn clients_are_let_in_led_held_and_served() {
     let killed = KillContainerOptionsBuilder::default().signal("KILL").build();
     docker().kill_container(&world.container("endpoint-rw"), Some(killed)).await.unwrap();
     eventually_in(&world, write, "primary-1").await;
-    let replica = docker();
-    replica.pause_container(&world.container("replica-1")).await.unwrap();
+    freeze(&world.container("replica-1")).await;
     eventually_in(&world, read, "primary-1").await;
-    replica.unpause_container(&world.container("replica-1")).await.unwrap();
+    thaw(&world.container("replica-1")).await;
     eventually_in(&world, read, "replica-1").await;
 
     with(", pooling: session");

@@ -5,13 +5,12 @@ use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 use std::time::Duration;
 
-use bollard::Docker;
 use serde_json::Value;
 
 use crate::browser::Browser;
 use crate::metrics::promtool_objects_to;
 use crate::page;
-use crate::world::{World, docker};
+use crate::world::{World, docker, freeze, thaw};
 
 /// Code and body of an answer; `None` when nobody answers.
 pub fn get(world: &World, path: &str) -> Option<(u16, String)> {
@@ -52,7 +51,7 @@ async fn the_agent_tells_over_http_how_the_cluster_is() {
     what_is_well_is_told(&world);
     prometheus_understands_the_metrics(&world);
     let mut browser = page::shows_a_healthy_cluster(&world);
-    nodes_that_are_away_are_told(&world, &docker(), &mut browser).await;
+    nodes_that_are_away_are_told(&world, &mut browser).await;
     the_address_is_a_port_like_any_other(&world).await;
     page::says_that_nobody_answers(&mut browser);
     a_foreground_agent_answers_and_ends_when_it_is_told_to(&world);
@@ -121,10 +120,10 @@ fn prometheus_understands_the_metrics(world: &World) {
     assert!(!text.contains(password));
 }
 
-async fn nodes_that_are_away_are_told(world: &World, docker: &Docker, browser: &mut Browser) {
+async fn nodes_that_are_away_are_told(world: &World, browser: &mut Browser) {
     let (primary, replica) = (world.container("primary-1"), world.container("replica-1"));
     // Frozen, and not killed: the agent would have it back within a second.
-    docker.pause_container(&replica).await.unwrap();
+    freeze(&replica).await;
     eventually_answer(world, "/replica", 503, "replica-1: its role is unknown, its container paused\n");
     assert_eq!((code(world, "/readyz"), code(world, "/primary")), (200, 200));
     let text = metrics(world);
@@ -143,7 +142,7 @@ async fn nodes_that_are_away_are_told(world: &World, docker: &Docker, browser: &
 
     page::follows_a_replica_that_is_away(browser);
 
-    docker.pause_container(&primary).await.unwrap();
+    freeze(&primary).await;
     eventually_answer(world, "/primary", 503, "no node takes writes\n");
     assert_eq!((code(world, "/livez"), code(world, "/readyz")), (200, 200));
     let text = metrics(world);
@@ -152,8 +151,8 @@ async fn nodes_that_are_away_are_told(world: &World, docker: &Docker, browser: &
         assert!(!text.contains(unknown), "{unknown} is not known\n{text}");
     }
     page::follows_a_primary_that_is_away(browser);
-    docker.unpause_container(&primary).await.unwrap();
-    docker.unpause_container(&replica).await.unwrap();
+    thaw(&primary).await;
+    thaw(&replica).await;
     eventually_code(world, "/primary", 200);
     eventually_code(world, "/replica", 200);
 }

@@ -11,7 +11,7 @@ use hypertide::metrics::{documented, settings};
 use crate::dashboards;
 use crate::http::metrics;
 use crate::prometheus::Prometheus;
-use crate::world::{World, docker};
+use crate::world::{World, freeze, thaw};
 
 /// What a cluster that is well does not tell, and why.
 const NOT_TOLD: [(&str, &str); 15] = [
@@ -222,7 +222,7 @@ fn every_panel_has_something_to_show(world: &World, prometheus: &Prometheus) {
 
 async fn a_server_that_hangs_delays_nobody(world: &World) {
     let replica = world.container("replica-1");
-    docker().pause_container(&replica).await.unwrap();
+    freeze(&replica).await;
     let of_replica = |text: &str| -> Vec<String> {
         let told = text.lines().filter(|line| line.starts_with("pg_") || line.starts_with("timescaledb_"));
         told.filter(|line| line.contains("node=\"replica-1\"")).map(str::to_owned).collect()
@@ -250,6 +250,6 @@ async fn a_server_that_hangs_delays_nobody(world: &World) {
     assert!(slowest < PROMPT, "a scrape took {slowest:?}");
     assert!(text.contains("hypertide_collector_success{collector=\"tables\",node=\"replica-1\"} 0\n"), "{text}");
     assert!(text.contains("hypertide_collector_success{collector=\"tables\",node=\"primary-1\"} 1\n"), "{text}");
-    docker().unpause_container(&replica).await.unwrap();
+    thaw(&replica).await;
     world.eventually("its server is asked again", || metrics(world).contains("pg_up{node=\"replica-1\"} 1\n"));
 }

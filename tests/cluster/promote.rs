@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::logical::BARS;
 use crate::switchover::{Writer, all_are_there, role};
-use crate::world::{World, docker};
+use crate::world::{World, docker, freeze};
 
 #[tokio::test]
 async fn a_standby_takes_the_place_of_a_primary_that_does_not_answer() {
@@ -77,7 +77,7 @@ fn is_on_record(status: &Value, report: &Value) {
 async fn a_frozen_one_never_writes_again(world: &World) {
     let writer = Writer::start(world);
     world.eventually("writes are acknowledged", || world.sql("primary", "select count(*) > 50 from acked") == "t");
-    docker().pause_container(&world.container("primary-1")).await.unwrap();
+    freeze(&world.container("primary-1")).await;
     let report = world.json(&["promote", "replica-1"]);
     assert_eq!((&report["lost_bytes"], &report["epoch"]), (&0.into(), &2.into()), "{report}");
     let status = is_whole(world, "replica-1", "primary-1");
@@ -116,7 +116,7 @@ async fn a_logical_replica_follows_whoever_takes_the_place(world: &World) {
     equal("primary-1", "replica-1");
     let kept = "select count(*) from pg_replication_slots where synced and not temporary";
     world.eventually("the standby keeps the slot", || world.sql("replica-1", kept) == "1");
-    docker().pause_container(&world.container("primary-1")).await.unwrap();
+    freeze(&world.container("primary-1")).await;
     assert_eq!(world.json(&["promote", "replica-1"])["lost_bytes"], 0);
     equal("replica-1", "primary-1");
 

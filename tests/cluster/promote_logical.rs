@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::promote::cannot_start_again;
 use crate::switchover::{Writer, all_are_there, role};
-use crate::world::{World, docker};
+use crate::world::{World, docker, freeze};
 
 #[tokio::test]
 async fn a_logical_replica_takes_the_place_of_a_primary_that_does_not_answer() {
@@ -45,7 +45,7 @@ async fn what_a_frozen_one_had_not_sent_is_had_from_it(world: &World) {
     let (acked, _) = writer.stop();
     while_nothing_is_applied(world, "replica-1", async || {
         world.sql("primary", "insert into acked (id) select 1000000 + i from generate_series(1, 5000) i");
-        docker().pause_container(&world.container("primary-1")).await.unwrap();
+        freeze(&world.container("primary-1")).await;
     })
     .await;
 

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::world::{World, docker};
+use crate::world::{World, docker, kills};
 
-/// How often the verb is killed.
-const KILLS: u64 = 8;
+/// A switchover first looks, then acts; so long each takes here.
+const LOOK: Duration = Duration::from_millis(60);
+const ACT: Duration = Duration::from_millis(480);
 
 /// Clients of a pool come and go.
 const WRITES_PER_CONNECTION: usize = 50;
@@ -115,10 +116,11 @@ async fn a_lost_container_of_the_new_primary_is_made_again(world: &World) {
 pub fn a_switchover_that_is_killed_goes_on_or_back(world: &World, follower: &str) {
     let (writer, client) = (Writer::start(world), Writer::through(world, world.ports[2]));
     let mut moved = 0;
-    for round in 0..KILLS {
+    let kills = kills(8);
+    for round in 0..kills {
         let before = world.status()["primary"].clone();
         let mut verb = world.command(&["switchover"]).spawn().unwrap();
-        std::thread::sleep(Duration::from_millis(60 + 60 * round));
+        std::thread::sleep(LOOK + ACT * round / kills);
         verb.kill().unwrap();
         verb.wait().unwrap();
         world.eventually("it goes on or back by itself", || world.status()["health"] == "healthy");
@@ -128,7 +130,7 @@ pub fn a_switchover_that_is_killed_goes_on_or_back(world: &World, follower: &str
         roles.sort_unstable();
         assert_eq!(roles, ["primary", follower], "{status}");
     }
-    eprintln!("{moved} of {KILLS} switchovers that were killed had come to the promotion");
+    eprintln!("{moved} of {kills} switchovers that were killed had come to the promotion");
     for writer in [writer, client] {
         let (acked, _) = writer.stop();
         all_are_there(world, &acked);

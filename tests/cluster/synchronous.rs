@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::world::{World, connect, connect_with, docker};
+use crate::world::{World, connect, connect_with, docker, freeze, thaw};
 
 const SETTING: &str =
     "select current_setting('synchronous_standby_names'), current_setting('synchronized_standby_slots')";
@@ -91,16 +91,8 @@ fn finished(world: &World, commit: JoinHandle<Duration>, what: &str) -> Duration
     took
 }
 
-async fn freeze(world: &World, node: &str) {
-    docker().pause_container(&world.container(node)).await.unwrap();
-}
-
-async fn thaw(world: &World, node: &str) {
-    docker().unpause_container(&world.container(node)).await.unwrap();
-}
-
 async fn a_frozen_standby_gives_way_to_the_logical_replica(world: &World) {
-    freeze(world, "replica-1").await;
+    freeze(&world.container("replica-1")).await;
     finished(world, begin(world, &row(2, "now()")), "standby frozen, logical replica left");
     // It is there when it is acknowledged.
     assert!(has(world, "replica-2", 2));
@@ -112,17 +104,17 @@ async fn a_frozen_standby_gives_way_to_the_logical_replica(world: &World) {
 }
 
 async fn without_any_replica_commits_wait(world: &World) {
-    freeze(world, "replica-2").await;
+    freeze(&world.container("replica-2")).await;
     let commit = begin(world, &row(3, "now()"));
     world.eventually("that commits wait is told", || is_held(world, "commits_wait"));
     assert_eq!(world.status()["health"], "degraded");
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert!(!commit.is_finished(), "it was acknowledged with the primary as the only one that has it");
-    thaw(world, "replica-2").await;
+    thaw(&world.container("replica-2")).await;
     let took = finished(world, commit, "`wait`: no replica until the logical one came back");
     assert!(took > Duration::from_secs(3));
     assert!(has(world, "replica-2", 3));
-    thaw(world, "replica-1").await;
+    thaw(&world.container("replica-1")).await;
     is_whole(world);
 }
 
@@ -130,14 +122,14 @@ async fn without_any_replica_commits_go_on_where_that_was_chosen(world: &World) 
     world.configure(&configuration(world, "continue"));
     world.ok(&["up"]);
     is_whole(world);
-    freeze(world, "replica-1").await;
-    freeze(world, "replica-2").await;
+    freeze(&world.container("replica-1")).await;
+    freeze(&world.container("replica-2")).await;
     let took = finished(world, begin(world, &row(4, "now()")), "`continue`: both frozen");
     assert!(took < Duration::from_secs(10), "{took:?}");
     assert!(is_held(world, "not_synchronous"));
     assert_eq!(world.sql("primary", SETTING), "|");
-    thaw(world, "replica-1").await;
-    thaw(world, "replica-2").await;
+    thaw(&world.container("replica-1")).await;
+    thaw(&world.container("replica-2")).await;
     is_whole(world);
 
     docker().kill_container(&world.container("replica-1"), None).await.unwrap();

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use bollard::Docker;
 use bollard::query_parameters::{
-    ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder, RemoveContainerOptionsBuilder,
-    RemoveVolumeOptions,
+    InspectContainerOptions, ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder,
+    RemoveContainerOptionsBuilder, RemoveVolumeOptions,
 };
 use hypertide::docker::image;
 use hypertide::plan::image::ImagePlan;
@@ -221,9 +221,34 @@ impl Run {
     }
 }
 
+/// How often to kill something in the middle of something: a few times, or as often as `HYPERTIDE_TEST_KILLS` says.
+pub fn kills(few: u32) -> u32 {
+    std::env::var("HYPERTIDE_TEST_KILLS").map_or(few, |kills| kills.parse().unwrap())
+}
+
 /// A client of the engine.
 pub fn docker() -> Docker {
     Docker::connect_with_defaults().expect("these tests need a Docker engine; DOCKER_HOST says where")
+}
+
+/// Freezes a container as soon as nobody is about to run a command in it: an old engine that freezes one in the middle of that (a
+/// health check is enough) waits for the command for ever, and does not let go of the container even to end it.
+pub async fn freeze(container: &str) {
+    let is_idle = async || {
+        let seen = docker().inspect_container(container, None::<InspectContainerOptions>).await.unwrap();
+        seen.exec_ids.unwrap_or_default().is_empty()
+    };
+    let began = Instant::now();
+    while !is_idle().await {
+        assert!(began.elapsed() < PATIENCE, "a command never ends in {container}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    docker().pause_container(container).await.unwrap();
+}
+
+/// Lets it go on.
+pub async fn thaw(container: &str) {
+    docker().unpause_container(container).await.unwrap();
 }
 
 /// A role's own connection, with its password from the state directory.
