@@ -29,6 +29,11 @@ pub struct ContainerEvent {
 }
 
 impl ContainerEvent {
+    /// The memory that it may have was used up, and the kernel ended one of its processes.
+    pub fn is_out_of_memory(&self) -> bool {
+        self.action == "oom"
+    }
+
     /// Its process ended well: somebody stopped it, and may be about to do more with it.
     pub fn is_clean_end(&self) -> bool {
         self.exit_code == Some(0)
@@ -90,6 +95,7 @@ mod tests {
         let killed = event("die", &[("name", "trading-primary-1"), ("exitCode", "137")]);
         assert_eq!((killed.container.as_str(), killed.is_clean_end()), ("trading-primary-1", false));
         assert!(event("die", &[("exitCode", "0")]).is_clean_end());
+        assert!(event("oom", &[]).is_out_of_memory() && !killed.is_out_of_memory());
         let paused = event("pause", &[]);
         assert_eq!((paused.container.as_str(), paused.is_clean_end()), ("3f", false));
     }

@@ -35,11 +35,13 @@ pub enum Happening {
     BackupSucceeded,
     /// One failed.
     BackupFailed,
+    /// Memory ran out in a container, and the kernel ended a process there.
+    MemoryRanOut,
 }
 
 impl Happening {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::HealthChanged,
         Self::HoldAppeared,
         Self::HoldWent,
@@ -48,6 +50,7 @@ impl Happening {
         Self::PrimaryChanged,
         Self::BackupSucceeded,
         Self::BackupFailed,
+        Self::MemoryRanOut,
     ];
 
     /// The stable word.
@@ -61,6 +64,7 @@ impl Happening {
             Self::PrimaryChanged => "primary_changed",
             Self::BackupSucceeded => "backup_succeeded",
             Self::BackupFailed => "backup_failed",
+            Self::MemoryRanOut => "memory_ran_out",
         }
     }
 }
@@ -198,6 +202,12 @@ impl Story {
 }
 
 impl Event {
+    /// The engine says that memory ran out in this node's or endpoint's container; no look shows it.
+    pub fn memory_ran_out(subject: &str) -> Self {
+        let text = "memory ran out in its container, and the kernel ended a process there".to_owned();
+        Self::new(Happening::MemoryRanOut, subject, text, true)
+    }
+
     fn new(event: Happening, subject: &str, text: String, is_warning: bool) -> Self {
         Self { event, subject: subject.to_owned(), reason: None, text, is_warning }
     }

@@ -20,7 +20,7 @@ use crate::http::{self, Limits, Source};
 use crate::metrics::{Collected, PassMetrics};
 use crate::site::Site;
 use crate::status::latest::Latest;
-use crate::tasks::announce::Outbox;
+use crate::tasks::announce::{Listeners, Outbox};
 use crate::tasks::backup::maker::OfSite;
 use crate::tasks::{announce, backup, collect, events, heartbeat, jobs, nudge, sequences, verify, wal};
 use crew::Crew;
@@ -95,11 +95,12 @@ pub async fn run(site: &Site) -> Result<(), AgentError> {
 
     let maker = OfSite(site);
     let (events, outbox) = (&site.desired.events, Outbox::default());
+    let listeners = Listeners { metrics: &metrics, outbox: events.webhook.as_ref().map(|_| &outbox) };
     let mut crew = Crew::new(handles.stop.clone());
     crew.keep("passes", || passes::run(site, &handles, &publish, &metrics));
-    crew.keep("container watch", || events::run(site, &handles));
+    crew.keep("container watch", || events::run(site, &handles, listeners));
     crew.keep("chunk watch", || nudge::run(site, &handles));
-    crew.keep("events", || announce::run(&handles, &metrics, events.webhook.as_ref().map(|_| &outbox)));
+    crew.keep("events", || announce::run(&handles, listeners));
     if let Some(url) = &events.webhook {
         crew.keep("webhook", || announce::deliver(&outbox, url, stop));
     }

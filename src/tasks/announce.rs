@@ -1,6 +1,6 @@
 //! Tells what happened: each event is a line in the log, a count, and a message to the webhook when there is one.
 //!
-//! In: the published looks. Out: the same events to all three. It looks at nothing itself and keeps nobody waiting: a webhook that is slow or
+//! In: the published looks; other tasks tell what no look shows. Out: the same events to all three. It looks at nothing itself and keeps nobody waiting: a webhook that is slow or
 //! away costs the messages that do not fit into its queue, and nothing else.
 
 use std::convert::Infallible;
@@ -49,8 +49,17 @@ impl Default for Outbox {
     }
 }
 
-/// Follows the looks until told to stop. `outbox`: where there is a webhook.
-pub async fn run(handles: &Handles, metrics: &PassMetrics, outbox: Option<&Outbox>) -> Result<(), Infallible> {
+/// Who is told: the log, the counter, and the webhook where there is one.
+#[derive(Clone, Copy, Debug)]
+pub struct Listeners<'a> {
+    /// Counts.
+    pub metrics: &'a PassMetrics,
+    /// What waits for the webhook.
+    pub outbox: Option<&'a Outbox>,
+}
+
+/// Follows the looks until told to stop.
+pub async fn run(handles: &Handles, listeners: Listeners<'_>) -> Result<(), Infallible> {
     let mut latest = handles.latest.clone();
     let mut story = Story::default();
     let mut told: Option<Instant> = None;
@@ -64,25 +73,27 @@ pub async fn run(handles: &Handles, metrics: &PassMetrics, outbox: Option<&Outbo
         let Some(look) = news.look.as_ref().filter(|look| told != Some(look.began)) else { continue };
         told = Some(look.began);
         for event in story.goes_on(&look.status, look.began) {
-            tell(&look.status.cluster, &event, metrics, outbox);
+            listeners.tell(&look.status.cluster, &event);
         }
     }
 }
 
-/// One event, to all three.
-fn tell(cluster: &str, event: &Event, metrics: &PassMetrics, outbox: Option<&Outbox>) {
-    let (word, subject, reason, text) = (event.event.word(), &event.subject, event.reason, &event.text);
-    if event.is_warning {
-        tracing::warn!(event = word, subject, reason, "{subject}: {text}");
-    } else {
-        tracing::info!(event = word, subject, reason, "{subject}: {text}");
-    }
-    metrics.count_event(event.event);
-    let Some(outbox) = outbox else { return };
-    let message = Message { cluster, at: rfc3339(SystemTime::now()), event };
-    let body = serde_json::to_string(&message).expect("keys are text");
-    if outbox.send.try_send(body).is_err() {
-        tracing::warn!("the webhook is behind: it will not be told of {word} {subject}");
+impl Listeners<'_> {
+    /// Tells one event.
+    pub fn tell(&self, cluster: &str, event: &Event) {
+        let (word, subject, reason, text) = (event.event.word(), &event.subject, event.reason, &event.text);
+        if event.is_warning {
+            tracing::warn!(event = word, subject, reason, "{subject}: {text}");
+        } else {
+            tracing::info!(event = word, subject, reason, "{subject}: {text}");
+        }
+        self.metrics.count_event(event.event);
+        let Some(outbox) = self.outbox else { return };
+        let message = Message { cluster, at: rfc3339(SystemTime::now()), event };
+        let body = serde_json::to_string(&message).expect("keys are text");
+        if outbox.send.try_send(body).is_err() {
+            tracing::warn!("the webhook is behind: it will not be told of {word} {subject}");
+        }
     }
 }
 
@@ -176,7 +187,7 @@ mod tests {
         };
         let limits = crate::http::Limits::default();
         let (ran, delivered, served, ()) = tokio::join!(
-            run(&handles, &metrics, Some(&outbox)),
+            run(&handles, Listeners { metrics: &metrics, outbox: Some(&outbox) }),
             deliver(&outbox, &url, &handles.stop),
             crate::http::serve(&listener, router, None, limits, &handles.stop),
             happening
@@ -215,7 +226,7 @@ mod tests {
         };
         let metrics = PassMetrics::default();
         for _ in 0..QUEUE + 5 {
-            tell("test", &event, &metrics, Some(&outbox));
+            Listeners { metrics: &metrics, outbox: Some(&outbox) }.tell("test", &event);
         }
         assert_eq!(outbox.wait.lock().await.len(), QUEUE);
         let began = Instant::now();

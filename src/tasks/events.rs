@@ -1,7 +1,7 @@
 //! Asks for a pass at once when something happens to the container of a node or an endpoint, so that what died is started
 //! again within milliseconds.
 //!
-//! A container that was stopped waits for the next tick: whoever stopped it may be about to start or to replace it.
+//! Tells of memory that ran out, which no look shows. A container that was stopped waits for the next tick: whoever stopped it may be about to start or to replace it.
 
 use std::pin::pin;
 use std::time::{Duration, Instant};
@@ -11,7 +11,9 @@ use futures_util::StreamExt;
 use crate::docker::engine::{DockerError, Engine};
 use crate::docker::events;
 use crate::site::Site;
+use crate::status::events::Event;
 use crate::tasks::agent::Handles;
+use crate::tasks::announce::Listeners;
 
 /// The engine lists an end some hundred milliseconds after it; later than this something else is going on.
 const LISTED_WITHIN: Duration = Duration::from_secs(1);
@@ -29,14 +31,19 @@ pub enum WatchError {
 }
 
 /// Watches until told to stop.
-pub async fn run(site: &Site, handles: &Handles) -> Result<(), WatchError> {
-    let mut events = pin!(events::of_servers(&site.engine, &site.desired.cluster));
+pub async fn run(site: &Site, handles: &Handles, listeners: Listeners<'_>) -> Result<(), WatchError> {
+    let cluster = &site.desired.cluster;
+    let mut events = pin!(events::of_servers(&site.engine, cluster));
     loop {
         let event = tokio::select! {
             () = handles.stop.cancelled() => return Ok(()),
             event = events.next() => event.ok_or(WatchError::Ended)??,
         };
         tracing::debug!(container = event.container, action = event.action, "an event");
+        if event.is_out_of_memory() {
+            let own = event.container.strip_prefix(&format!("{cluster}-")).unwrap_or(&event.container);
+            listeners.tell(cluster.as_str(), &Event::memory_ran_out(own));
+        }
         if event.is_clean_end() {
             continue;
         }

@@ -3,15 +3,16 @@
 
 use std::time::{Duration, Instant};
 
-use bollard::models::{NetworkConnectRequest, NetworkDisconnectRequest};
+use bollard::models::{ContainerUpdateBody, NetworkConnectRequest, NetworkDisconnectRequest};
 
 use crate::promote::{cannot_start_again, is_whole, what_only_the_volume_has};
 use crate::switchover::{Writer, all_are_there};
-use crate::world::{World, docker};
+use crate::world::{World, docker, freeze, kills};
 
-/// How often the primary is killed, and how often the agent in the middle of a promotion.
+/// How often the primary is killed.
 const KILLS: usize = 4;
-const AGENT_KILLS: u32 = 4;
+/// How long a promotion takes here, with the time until it begins.
+const PROMOTION: Duration = Duration::from_millis(2400);
 
 #[tokio::test]
 async fn the_agent_brings_a_primary_back_or_has_a_standby_take_its_place() {
@@ -19,6 +20,7 @@ async fn the_agent_brings_a_primary_back_or_has_a_standby_take_its_place() {
     world.ok(&["up"]);
     world.sql("primary", "create table acked (id bigint primary key); grant all on acked to app");
     a_killed_one_is_back_at_once(&world).await;
+    memory_that_runs_out_is_told(&world).await;
     one_that_lasts_frozen_is_started_again(&world).await;
     one_that_is_cut_off_is_attached_again(&world).await;
     what_cannot_start_is_replaced_with_all_it_wrote(&world).await;
@@ -60,9 +62,26 @@ async fn a_killed_one_is_back_at_once(world: &World) {
     }
 }
 
+/// PostgreSQL ends all its sessions when the kernel ends one of them, and recovers; its container lives on.
+async fn memory_that_runs_out_is_told(world: &World) {
+    let limit = async |bytes| {
+        let update = ContainerUpdateBody { memory: Some(bytes), memory_swap: Some(bytes), ..Default::default() };
+        docker().update_container(&world.container(nodes(world)[0]), update).await.unwrap();
+    };
+    survives(world, async |_| {
+        limit(400 << 20).await;
+        let greedy = world.run(&["psql", "primary", "--", "-Xc", "select length(repeat('x', 900000000))"]);
+        assert_ne!(greedy.code, 0, "{}", greedy.stdout);
+        limit(-1).await;
+    })
+    .await;
+    let log = world.run(&["logs", "agent"]).stdout;
+    assert!(log.contains("memory_ran_out"), "{log}");
+}
+
 async fn one_that_lasts_frozen_is_started_again(world: &World) {
     let [primary, _] = nodes(world);
-    survives(world, async |primary| docker().pause_container(primary).await.unwrap()).await;
+    survives(world, freeze).await;
     assert!(world.run(&["logs", "agent"]).stdout.contains("its container is paused"));
     assert_eq!(nodes(world)[0], primary);
 }
@@ -92,12 +111,13 @@ async fn what_cannot_start_is_replaced_with_all_it_wrote(world: &World) {
 /// At whatever moment of a promotion; the next one finishes what it began, or decides upon another.
 async fn the_agent_may_die_in_the_middle(world: &World) {
     let agent = world.container("agent");
-    for round in 1..=AGENT_KILLS {
+    let kills = kills(4);
+    for round in 1..=kills {
         cannot_start_again(world);
         let before = nodes(world);
         survives(world, async |primary| {
             kill(primary).await;
-            tokio::time::sleep(Duration::from_millis(600) * round).await;
+            tokio::time::sleep(PROMOTION * round / kills).await;
             kill(&agent).await;
             tokio::time::sleep(Duration::from_millis(200)).await;
             docker().start_container(&agent, None).await.unwrap();
