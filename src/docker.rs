@@ -13,5 +13,6 @@ pub mod image;
 pub mod keeper;
 pub mod labels;
 pub mod look;
+pub mod monitoring;
 pub mod shared_dir;
 pub mod spec;

@@ -6,21 +6,22 @@
 pub mod agent;
 mod database;
 pub mod endpoint;
+mod error;
 mod first_copy;
+mod monitoring;
 mod node;
 mod outside;
 mod succession;
 
-use std::path::PathBuf;
 use std::sync::{Mutex, OnceLock};
 
 use futures_util::future::join_all;
 use tokio_postgres::error::SqlState;
 
 pub use self::agent::parts::AgentParts;
+pub use self::error::{Cause, ExecuteError};
 pub use self::first_copy::Copies;
-use crate::docker::engine::DockerError;
-use crate::docker::image::{self, ImageError};
+use crate::docker::image;
 use crate::docker::labels;
 use crate::error::in_one_line;
 use crate::model::desired::DesiredNode;
@@ -31,10 +32,8 @@ use crate::model::seen::Seen;
 use crate::plan::image::decide;
 use crate::plan::step::{Plan, Step};
 use crate::plan::topology;
-use crate::postgres::session::PostgresError;
-use crate::postgres::setup::{MigrationError, Verifiers};
-use crate::secrets::SecretsError;
-use crate::site::{ReachError, Site};
+use crate::postgres::setup::Verifiers;
+use crate::site::Site;
 
 /// Tables that one error names.
 const NAMED: usize = 3;
@@ -54,135 +53,6 @@ pub enum Event<'a> {
 
 /// Told about every step, from several lanes at once.
 pub type Listener<'a> = &'a (dyn Fn(Event<'_>) + Send + Sync);
-
-/// A step failed.
-#[derive(Debug, thiserror::Error)]
-#[error("could not {step}")]
-pub struct ExecuteError {
-    /// The step, as a sentence.
-    pub step: String,
-    /// Why it failed.
-    #[source]
-    pub cause: Cause,
-}
-
-/// Why a step failed.
-#[derive(Debug, thiserror::Error)]
-pub enum Cause {
-    /// Docker.
-    #[error(transparent)]
-    Docker(#[from] DockerError),
-    /// An image.
-    #[error("could not {0}")]
-    Image(#[from] ImageError),
-    /// A server.
-    #[error(transparent)]
-    Postgres(#[from] PostgresError),
-    /// A node could not be reached.
-    #[error(transparent)]
-    Reach(#[from] ReachError),
-    /// A migration.
-    #[error(transparent)]
-    Migration(#[from] MigrationError),
-    /// Passwords.
-    #[error(transparent)]
-    Secrets(#[from] SecretsError),
-    /// The image that was provided cannot run a cluster.
-    #[error("the image {reference} holds no {what}")]
-    UnfitImage {
-        /// Which image.
-        reference: String,
-        /// What is missing in it.
-        what: &'static str,
-    },
-    /// A container ended while it was to come up.
-    #[error("{container} ended while it was starting; its last words: {output}")]
-    Ended {
-        /// Which container.
-        container: String,
-        /// The end of its log.
-        output: String,
-    },
-    /// A server did not accept connections in time.
-    #[error("{node} did not accept connections within {patience_secs} s; it may still be recovering")]
-    NotReady {
-        /// Which node.
-        node: NodeName,
-        /// How long was waited.
-        patience_secs: u64,
-    },
-    /// A replica did not apply what the primary had in time.
-    #[error("{node} had not applied everything after {patience_secs} s; the migration waits for that")]
-    Behind {
-        /// Which node.
-        node: NodeName,
-        /// How long was waited.
-        patience_secs: u64,
-    },
-    /// Published tables did not come to be on a replica that is to be subscribed to them.
-    #[error("{node} does not have {}, so it cannot subscribe", named(tables))]
-    NotMirrored {
-        /// Which node.
-        node: NodeName,
-        /// What it lacks.
-        tables: Vec<TableName>,
-    },
-    /// Rows are being copied to a replica that is to be emptied.
-    #[error("the first copy to {node} is under way")]
-    IsCopying {
-        /// Which node.
-        node: NodeName,
-    },
-    /// The plan names something that does not exist: a fault of the planner.
-    #[error("the plan names {0}, which does not exist")]
-    Unplanned(String),
-    /// A store's directory could not be made, so that the agent could not have it either.
-    #[error("cannot make the store's directory {}: {source}", path.display())]
-    StoreDir {
-        /// Which.
-        path: PathBuf,
-        /// Why; part of the message.
-        source: std::io::Error,
-    },
-    /// This program could not read its own file.
-    #[error("cannot read this program's own file: {0}")]
-    OwnBinary(std::io::Error),
-}
-
-impl ExecuteError {
-    /// What the user can do.
-    pub fn help(&self) -> Option<String> {
-        match &self.cause {
-            Cause::Docker(error) => error.help(),
-            Cause::Image(error) => Some(error.help().to_owned()),
-            Cause::Postgres(error) | Cause::Reach(ReachError::Postgres(error)) => error.help(),
-            Cause::Migration(error) => error.help(),
-            Cause::Secrets(error) => error.help(),
-            Cause::Reach(ReachError::Pooler(error)) => Some(error.help()),
-            Cause::Reach(_) | Cause::Unplanned(_) | Cause::OwnBinary(_) => Some("run `hypertide doctor`".into()),
-            Cause::StoreDir { path, .. } => {
-                Some(format!("make {} by hand, or choose another `store` in hypertide.yaml", path.display()))
-            }
-            Cause::UnfitImage { .. } => Some("name another `image`, or use `image: auto`".into()),
-            Cause::Ended { container, .. } => Some(format!("`docker logs {container}` has the whole story")),
-            Cause::NotMirrored { node, .. } => Some(format!(
-                "`hypertide status` names what keeps {node} from having them; then `hypertide up` carries on"
-            )),
-            Cause::IsCopying { .. } => {
-                Some("wait for the `hypertide up` that copies, or end it; then try again".into())
-            }
-            Cause::Behind { .. } => Some("`hypertide status` shows how far it is; `hypertide up` carries on".into()),
-            Cause::NotReady { node, .. } => {
-                Some(format!("`hypertide logs {node}` shows how far it is; `hypertide up` carries on"))
-            }
-        }
-    }
-
-    /// Trying again later may be all that is needed.
-    pub fn is_worth_a_retry(&self) -> bool {
-        matches!(self.cause, Cause::NotReady { .. } | Cause::Behind { .. } | Cause::IsCopying { .. })
-    }
-}
 
 /// Executes plans against one site.
 #[derive(Debug)]
@@ -218,7 +88,7 @@ impl<'a> Executor<'a> {
     }
 
     /// Runs all stages; lanes of a stage run side by side. Ends at the first stage in which a lane failed, unless that was about
-    /// what clients connect to: nodes and replication need no endpoint.
+    /// what clients connect to: nodes and replication need no endpoint. The second of two failures in one stage is logged.
     ///
     /// # Errors
     /// The first failed step. Steps before it, and other lanes of its stage, are done.
@@ -226,13 +96,17 @@ impl<'a> Executor<'a> {
         let mut of_endpoints = Ok(());
         for stage in &plan.stages {
             let taken = join_all(stage.lanes.iter().map(|lane| self.run_lane(lane, listener))).await;
+            let mut failed = Ok(());
             for (lane, taken) in stage.lanes.iter().zip(taken) {
                 if lane.iter().all(|step| matches!(step, Step::Endpoint { .. })) {
                     of_endpoints = of_endpoints.and(taken);
+                } else if let (Err(_), Err(error)) = (&failed, &taken) {
+                    tracing::warn!("{}", in_one_line(error));
                 } else {
-                    taken?;
+                    failed = failed.and(taken);
                 }
             }
+            failed?;
         }
         of_endpoints
     }
@@ -314,6 +188,7 @@ impl<'a> Executor<'a> {
             Step::EmptyReplica { node, tables } => self.empty_replica(node, tables).await,
             Step::Outside { node, step } => self.take_outside(node, step).await,
             Step::Endpoint { access, step } => self.take_endpoint(*access, step).await,
+            Step::Monitor { monitor, step } => self.take_monitor(*monitor, step, listener).await,
             Step::RemoveAgent => self.remove_agent().await,
             Step::CreateAgent { spec } => self.create_agent(spec).await,
             Step::StartAgent => self.start_agent().await,

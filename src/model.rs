@@ -14,6 +14,7 @@ pub mod expiry;
 pub mod health;
 pub mod job;
 pub mod lsn;
+pub mod monitoring;
 pub mod names;
 pub mod observed;
 pub mod outside;

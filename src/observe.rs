@@ -3,6 +3,7 @@
 //! Out: an [`Observed`] in which what could not be read is `Unknown`. Changes nothing but the cached password file.
 
 mod apply_log;
+mod monitoring;
 mod outside;
 mod probe;
 
@@ -74,6 +75,7 @@ pub async fn observe(site: &Site, packs: Option<&[Pack]>) -> Result<Observed, Ob
         let container = host.containers.get(&desired.cluster.endpoint(access)).map(|container| container.seen.clone());
         observed.endpoints.insert(access, EndpointSeen { container: seen(container), pooler: Seen::Absent });
     }
+    monitoring::look(site, &host, &mut observed).await?;
     for name in node_names(site, &host) {
         let node = NodeSeen {
             volume: seen(host.volumes.get(&desired.cluster.volume(&name)).map(|volume| volume.seen.clone())),
@@ -117,7 +119,9 @@ pub async fn observe(site: &Site, packs: Option<&[Pack]>) -> Result<Observed, Ob
     if site.reach == Reach::Published {
         // An agent makes no agent, and need not be told that it has its port itself.
         let agent = desired.metrics.filter(|_| packs.is_some());
-        observed.taken_ports = settled_ports(site, &wanted_ports(site, &nodes, agent), host).await?;
+        let mut wanted = wanted_ports(site, &nodes, agent);
+        wanted.extend(monitoring::ports(desired, &observed));
+        observed.taken_ports = settled_ports(site, &wanted, host).await?;
     }
     Ok(observed)
 }

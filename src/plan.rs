@@ -18,6 +18,7 @@ pub mod hold;
 pub mod image;
 pub mod jobs;
 pub mod migrations;
+pub mod monitoring;
 pub mod outside;
 pub mod provision;
 pub mod publication;
@@ -131,8 +132,11 @@ pub fn plan(wanted: &Wanted<'_>, observed: &Observed) -> Plan {
         plan.then_side_by_side(replication.on_replicas.into_iter().chain([new_chunks]).collect());
         plan.then(replication.ahead);
         plan.then(agent.start);
-        // Last, so that other people's servers keep nothing of ours from being done.
+        // Late, so that other people's servers keep nothing of ours from being done.
         plan.then(outside);
+        // Last: the cluster needs none of it.
+        let beside = monitoring::lanes(wanted.desired, observed, &mut plan.holds);
+        plan.then_side_by_side(beside);
     }
     if plan.refusals().next().is_some() {
         plan.stages = plan.relief().stages;

@@ -3,6 +3,7 @@
 //! One file, `pgpass` in the state directory, mode 0600, in libpq's own format: people point `PGPASSFILE` at it, nodes
 //! and the agent hold a copy. The copies are how a lost state directory comes back.
 
+pub mod monitoring;
 pub mod outside;
 
 use std::collections::BTreeMap;
@@ -143,13 +144,18 @@ pub fn load(state_dir: &Path) -> Result<Option<Secrets>, SecretsError> {
 
 /// Writes the state directory's file, whole or not at all; the directory is made for its owner only.
 pub fn save(state_dir: &Path, secrets: &Secrets) -> Result<(), SecretsError> {
+    write_whole(state_dir, FILE_NAME, &secrets.to_pgpass())
+}
+
+/// Writes a file for its owner only, whole or not at all.
+fn write_whole(state_dir: &Path, name: &str, text: &str) -> Result<(), SecretsError> {
     let fail = |doing| move |source| SecretsError::File { doing, path: state_dir.to_owned(), source };
     fs::DirBuilder::new().recursive(true).mode(0o700).create(state_dir).map_err(fail("create"))?;
     let mut file = tempfile::NamedTempFile::new_in(state_dir).map_err(fail("write to"))?;
     file.as_file().set_permissions(fs::Permissions::from_mode(0o600)).map_err(fail("write to"))?;
-    file.write_all(secrets.to_pgpass().as_bytes()).map_err(fail("write to"))?;
+    file.write_all(text.as_bytes()).map_err(fail("write to"))?;
     file.as_file().sync_all().map_err(fail("write to"))?;
-    file.persist(path(state_dir)).map_err(|error| fail("write to")(error.error))?;
+    file.persist(state_dir.join(name)).map_err(|error| fail("write to")(error.error))?;
     Ok(())
 }
 

@@ -7,6 +7,7 @@ pub mod events;
 pub mod failover;
 pub mod gauges;
 pub mod latest;
+pub mod monitoring;
 pub mod outside;
 
 use std::net::SocketAddr;
@@ -33,6 +34,7 @@ use crate::plan::topology;
 use backups::Backups;
 use failover::FailoverStatus;
 use gauges::Gauges;
+use monitoring::MonitorStatus;
 use outside::{PublicationStatus, SubscriptionStatus};
 
 /// How a cluster is.
@@ -66,6 +68,8 @@ pub struct Status {
     pub backups: Backups,
     /// The agent's container: a state of [`NodeStatus::state`].
     pub agent: &'static str,
+    /// Prometheus and Grafana beside the cluster; empty where nobody asked for them.
+    pub monitoring: Vec<MonitorStatus>,
     /// What only the metrics tell.
     #[serde(skip)]
     pub gauges: Gauges,
@@ -238,6 +242,7 @@ impl Status {
             holds,
             backups: Backups::of(&desired.backups, database.map(|database| &database.backups)),
             agent,
+            monitoring: monitoring::list(desired, observed),
             gauges,
         }
     }

@@ -151,6 +151,10 @@ pub struct UpArgs {
     /// Do not start the agent's container
     #[arg(long)]
     pub no_agent: bool,
+    /// Have Prometheus and Grafana beside the cluster, on this host only, with hypertide's dashboards and alerts in them; later runs keep
+    /// them
+    #[arg(long)]
+    pub monitoring: bool,
     /// Seconds to wait for first copies to finish
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     pub wait: u64,
@@ -170,7 +174,8 @@ pub struct StatusArgs {
 /// Arguments of `logs`.
 #[derive(Debug, Args)]
 pub struct LogsArgs {
-    /// A node's name, `primary`, `replica`, `endpoint-rw`, `endpoint-ro` or `agent` [default: all]
+    /// A node's name, `primary`, `replica`, `endpoint-rw`, `endpoint-ro`, `agent`, `prometheus` or `grafana` [default: all but the
+    /// last two]
     pub node: Option<String>,
     /// Go on as more comes
     #[arg(short, long)]

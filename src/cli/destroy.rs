@@ -39,11 +39,12 @@ pub async fn run(cli: &Cli, yes: bool) -> Result<u8, Failure> {
         site.engine.remove_network(name).await?;
     }
     // The passwords open nothing any more.
-    let passfile = secrets::path(&site.state_dir);
-    if let Err(error) = std::fs::remove_file(&passfile)
-        && error.kind() != std::io::ErrorKind::NotFound
-    {
-        tracing::warn!(path = %passfile.display(), %error, "could not remove the password file");
+    for file in [secrets::path(&site.state_dir), secrets::monitoring::path(&site.state_dir)] {
+        if let Err(error) = std::fs::remove_file(&file)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(path = %file.display(), %error, "could not remove the password file");
+        }
     }
     if cli.json {
         render::json(&serde_json::json!({ "containers": containers, "volumes": volumes, "networks": networks }));

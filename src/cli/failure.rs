@@ -198,7 +198,9 @@ impl From<ExecuteError> for Failure {
         let exit = match &error.cause {
             _ if error.is_worth_a_retry() => exit::TRY_AGAIN,
             // The configuration names an image that nobody has.
-            Cause::Image(ImageError::Pull { .. }) => exit::USAGE,
+            Cause::Image(ImageError::Pull { .. }) | Cause::MonitorImage { source: ImageError::Pull { .. }, .. } => {
+                exit::USAGE
+            }
             Cause::UnfitImage { .. } | Cause::Migration(MigrationError::NoReplicaIdentity { .. }) => exit::REFUSED,
             _ => exit::FAILED,
         };

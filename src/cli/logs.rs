@@ -8,6 +8,7 @@ use super::context::Context;
 use super::failure::Failure;
 use super::{exit, render};
 use crate::model::endpoint::Access;
+use crate::model::monitoring::Monitor;
 use crate::site::Reach;
 
 /// Runs the verb.
@@ -19,6 +20,9 @@ pub async fn run(cli: &Cli, args: &LogsArgs) -> Result<u8, Failure> {
         Some("agent") => vec![("agent".to_owned(), cluster.agent())],
         Some(typed) if Access::from_name(typed).is_some() => {
             Access::from_name(typed).map(|access| (typed.to_owned(), cluster.endpoint(access))).into_iter().collect()
+        }
+        Some(typed) if Monitor::from_name(typed).is_some() => {
+            Monitor::from_name(typed).map(|it| (typed.to_owned(), cluster.monitor(it))).into_iter().collect()
         }
         Some(typed) => {
             let node = context.find(typed, &observed)?;

@@ -11,6 +11,7 @@ use super::context::Context;
 use super::render;
 use crate::execute::{Event, Listener};
 use crate::model::observed::Observed;
+use crate::plan::monitoring::step::MonitorStep;
 use crate::plan::step::{Plan, Step};
 use crate::tasks::converge::{ConvergeError, execute_once};
 
@@ -75,9 +76,7 @@ impl Progress {
             (Event::Done(step), Some(bar)) => bar.println(format!("  done: {step}")),
             (Event::Progress(text), Some(bar)) => bar.set_message(text.to_owned()),
             // Minutes may pass before the first of these is done.
-            (Event::Began(step @ (Step::ProvideImage | Step::ProvideToolImage | Step::CloneStandby { .. })), None)
-                if !self.is_silent =>
-            {
+            (Event::Began(step), None) if takes_long(step) && !self.is_silent => {
                 render::note(format!("  begun: {step}"));
             }
             (Event::Done(step), None) if !self.is_silent => render::note(format!("  done: {step}")),
@@ -92,4 +91,14 @@ impl Progress {
             bar.finish_and_clear();
         }
     }
+}
+
+const fn takes_long(step: &Step) -> bool {
+    matches!(
+        step,
+        Step::ProvideImage
+            | Step::ProvideToolImage
+            | Step::CloneStandby { .. }
+            | Step::Monitor { step: MonitorStep::ProvideImage { .. }, .. }
+    )
 }

@@ -91,6 +91,8 @@ pub fn status_text(status: &Status) -> String {
     ));
     lines.extend(status.nodes.iter().map(node_line));
     lines.extend(endpoint_line(status));
+    let monitors = status.monitoring.iter();
+    lines.extend(monitors.map(|it| format!("{:<14} {:<11} {:<9} {}", it.name, "-", it.state, it.url)));
     lines.extend(failover::text(status));
     lines.extend(outside::text(status));
     lines.extend(backups::text(status));

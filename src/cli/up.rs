@@ -9,15 +9,21 @@ use super::progress::shown;
 use super::{exit, render, status};
 use crate::execute::AgentParts;
 use crate::execute::agent::own_binary;
+use crate::model::desired::Desired;
+use crate::model::monitoring::{Monitor, Wish};
 use crate::plan;
 use crate::plan::agent_needs::agent_needs;
 use crate::secrets;
 use crate::site::Reach;
+use crate::status::Status;
 use crate::tasks::converge::{Goal, Outcome, converge};
 
 /// Runs the verb.
 pub async fn run(cli: &Cli, args: &UpArgs) -> Result<u8, Failure> {
-    let context = Context::open(cli, Reach::Published).await?;
+    let mut context = Context::open(cli, Reach::Published).await?;
+    if args.monitoring {
+        ask_for_monitoring(&mut context.site.desired)?;
+    }
     let parts = if args.no_agent { AgentParts::default() } else { agent_parts(&context)? };
     let digest = if args.no_agent { None } else { Some(agent_digest(&parts)?) };
     let goal = Goal {
@@ -40,6 +46,19 @@ pub async fn run(cli: &Cli, args: &UpArgs) -> Result<u8, Failure> {
     let outcome = shown(cli.json, async |listener| converge(&context.site, &goal, listener).await).await?;
     report(cli, &context, &outcome, began.elapsed());
     Ok(status::converged_exit(&outcome))
+}
+
+/// `--monitoring`, as if the configuration said so.
+fn ask_for_monitoring(desired: &mut Desired) -> Result<(), Failure> {
+    let contradiction = if desired.monitoring.wish == Wish::Off {
+        "`--monitoring` asks for what hypertide.yaml says there is not to be: `monitoring: off`"
+    } else if desired.metrics.is_none() {
+        "`--monitoring` has nothing to scrape: hypertide.yaml says `metrics.listen: off`"
+    } else {
+        desired.monitoring.wish = Wish::On;
+        return Ok(());
+    };
+    Err(Failure::new(exit::USAGE, contradiction).with_help("leave out one of the two"))
 }
 
 /// What the agent is to be made of.
@@ -81,7 +100,22 @@ fn report(cli: &Cli, context: &Context, outcome: &Outcome, took: Duration) {
             ));
         }
     }
+    report_monitoring(context, &status);
     render::line("next   hypertide status --watch | hypertide psql | hypertide doctor");
+}
+
+/// Where to look, and what to log in with.
+fn report_monitoring(context: &Context, status: &Status) {
+    for monitor in status.monitoring.iter().filter(|monitor| monitor.state == "running") {
+        let login = if monitor.name == Monitor::Grafana.name() {
+            let file = secrets::monitoring::path(&context.site.state_dir);
+            let file = std::path::absolute(&file).unwrap_or(file);
+            format!("   user admin, password in {}", file.display())
+        } else {
+            String::new()
+        };
+        render::line(format!("{:<10} {}{login}", monitor.name, monitor.url));
+    }
 }
 
 /// Percent-encoded for a connection URI, slashes left as they are

@@ -8,6 +8,7 @@ mod events;
 mod failover;
 mod jobs;
 mod metrics;
+mod monitoring;
 mod nodes;
 mod outside;
 mod replication;
@@ -28,7 +29,7 @@ use super::read::{Entry, Fields};
 use crate::model::desired::{Desired, ImageChoice, PackRef};
 use crate::model::names::{ClusterName, Ident};
 
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 18] = [
     "cluster",
     "database",
     "image",
@@ -45,6 +46,7 @@ const KEYS: [&str; 17] = [
     "retention",
     "jobs",
     "metrics",
+    "monitoring",
     "events",
 ];
 
@@ -74,6 +76,8 @@ pub fn desired(root: &Spanned<Node>, base_dir: &Path) -> Result<Desired, Vec<Pro
     let metrics = metrics::resolve(&file, base_dir, problems);
     let collecting = metrics::collecting(&file, problems);
     ports.extend(metrics.claim);
+    let (monitoring, monitoring_ports) = monitoring::resolve(&file, !metrics.is_off, problems);
+    ports.extend(monitoring_ports);
     refuse_twice(&ports, problems);
 
     let desired = Desired {
@@ -94,6 +98,7 @@ pub fn desired(root: &Spanned<Node>, base_dir: &Path) -> Result<Desired, Vec<Pro
         endpoint,
         metrics: metrics.listen,
         guard: metrics.guard,
+        monitoring,
         events: events::resolve(&file, problems),
         collecting,
         backups: backups::resolve(&file, base_dir, problems),
@@ -118,16 +123,21 @@ fn image(file: &Fields<'_>, problems: &mut Problems) -> ImageChoice {
     let checked = |text: &str| {
         if text == AUTO {
             Ok(ImageChoice::Auto)
-        } else if text.is_empty() || text.contains(|c: char| c.is_whitespace() || c.is_control()) {
-            Err(format!(
-                "`{}` is no image: `auto` or a reference such as `timescale/timescaledb:2.29.2-pg17`",
-                text.escape_debug()
-            ))
         } else {
-            Ok(ImageChoice::Named(text.to_owned()))
+            let example = "`auto` or a reference such as `timescale/timescaledb:2.29.2-pg17`";
+            image_reference(text, example).map(ImageChoice::Named)
         }
     };
     file.get("image").and_then(|entry| entry.checked("an image", checked, problems)).unwrap_or(ImageChoice::Auto)
+}
+
+/// A reference as the engine takes it; whether there is such an image is found out later.
+fn image_reference(text: &str, example: &str) -> Result<String, String> {
+    if text.is_empty() || text.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        Err(format!("`{}` is no image: {example}", text.escape_debug()))
+    } else {
+        Ok(text.to_owned())
+    }
 }
 
 fn bind(file: &Fields<'_>, problems: &mut Problems) -> IpAddr {

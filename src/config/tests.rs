@@ -13,11 +13,12 @@ use crate::model::cluster::{Mode, Seat};
 use crate::model::collecting::Statements;
 use crate::model::desired::{DesiredNode, Endpoint, Failover, ImageChoice, PackRef, Prefer, Synchronous, WhenLost};
 use crate::model::endpoint::Pooling;
+use crate::model::monitoring::{MonitorChoice, Monitoring, Wish};
 use crate::model::names::{Ident, TableName};
 use crate::model::outside::{Operation, Outside, Reclaim};
 
 /// The example of the documentation, one top-level key per entry.
-const EXAMPLE: [&str; 15] = [
+const EXAMPLE: [&str; 16] = [
     "cluster: trading\n",
     "database: trading_data\n",
     "image: auto\n",
@@ -36,6 +37,7 @@ const EXAMPLE: [&str; 15] = [
     "retention: [{hypertable: trading.market_data, drop_after: 2y}]\n",
     "jobs: [{name: refresh, schedule: \"0 * * * *\", sql: \"select refresh_trading_views()\"}]\n",
     "metrics: {listen: \"127.0.0.1:9187\"}\n",
+    "monitoring: {prometheus: {image: \"prom/prometheus:v3.5.0\", port: 9090, retention: 30d}, grafana: {port: 3000}}\n",
 ];
 
 fn read(text: &str) -> Result<Desired, Vec<Problem>> {
@@ -95,7 +97,26 @@ fn the_documented_example_is_valid_and_mostly_the_default() {
     as_by_default.outside = Outside::default();
     assert_eq!(std::mem::take(&mut as_by_default.backups).len(), 1);
     assert_eq!(std::mem::take(&mut as_by_default.jobs).len(), 2);
+    assert_eq!(as_by_default.monitoring, Monitoring { wish: Wish::On, ..Monitoring::default() });
+    as_by_default.monitoring.wish = Wish::AsFound;
     assert_eq!(as_by_default, good(""));
+}
+
+#[test]
+fn monitoring_is_there_as_found_asked_for_or_refused() {
+    let usual = Monitoring::default();
+    for (value, wish) in [("on", Wish::On), ("{}", Wish::On), ("true", Wish::On), ("off", Wish::Off)] {
+        let monitoring = good(&format!("monitoring: {value}\n")).monitoring;
+        assert_eq!(monitoring, Monitoring { wish, ..usual.clone() }, "{value}");
+    }
+    let text = "monitoring: {prometheus: {image: 'mine:1', retention: 2 weeks}, grafana: off}\n";
+    let monitoring = good(text).monitoring;
+    let prometheus = MonitorChoice { image: "mine:1".into(), port: 9090 };
+    let retention = std::time::Duration::from_hours(14 * 24);
+    assert_eq!(monitoring, Monitoring { wish: Wish::On, prometheus, retention, grafana: None });
+    // Ports of what nobody asked for are nobody's.
+    good("nodes: {primary: {port: 9090}}");
+    good("nodes: {primary: {port: 3000}}\nmonitoring: {grafana: off}");
 }
 
 #[test]

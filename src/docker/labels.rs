@@ -35,6 +35,8 @@ pub const KIND_NODE: &str = "node";
 pub const KIND_AGENT: &str = "agent";
 /// An endpoint's container.
 pub const KIND_ENDPOINT: &str = "endpoint";
+/// The container or volume of Prometheus or Grafana.
+pub const KIND_MONITORING: &str = "monitoring";
 /// A container that does one thing and is removed.
 pub const KIND_HELPER: &str = "helper";
 /// A throw-away server for drills and restores.

@@ -244,7 +244,7 @@ fn data_mount(cluster: &ClusterName, node: &NodeName) -> Mount {
     }
 }
 
-fn network(cluster: &ClusterName, aliases: &[&str]) -> NetworkingConfig {
+pub(super) fn network(cluster: &ClusterName, aliases: &[&str]) -> NetworkingConfig {
     let aliases = aliases.iter().map(|alias| (*alias).to_owned()).collect();
     let endpoint = EndpointSettings { aliases: Some(aliases), ..Default::default() };
     NetworkingConfig { endpoints_config: Some(HashMap::from([(cluster.network(), endpoint)])) }

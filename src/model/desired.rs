@@ -13,6 +13,7 @@ use super::cluster::{Mode, Seat};
 use super::collecting::Collecting;
 use super::endpoint::{Access, Pooling};
 use super::job::DataJob;
+use super::monitoring::Monitoring;
 use super::names::{ClusterName, Ident, NodeName};
 use super::outside::Outside;
 
@@ -55,6 +56,8 @@ pub struct Desired {
     pub collecting: Collecting,
     /// What is asked of those who connect there.
     pub guard: Guard,
+    /// Prometheus and Grafana beside the cluster.
+    pub monitoring: Monitoring,
     /// How the agent tells what happens.
     pub events: Events,
     /// Backup jobs, in the order of the file; names unique.

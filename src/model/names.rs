@@ -7,10 +7,11 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 use super::endpoint::Access;
+use super::monitoring::Monitor;
 
 /// Words a node cannot be called, because verbs give them a meaning of their own (`psql primary`), or because the slot of that
 /// name is taken: that of `wal` keeps the log until it is archived.
-pub const RESERVED_NODE_NAMES: [&str; 11] = [
+pub const RESERVED_NODE_NAMES: [&str; 13] = [
     "primary",
     "replica",
     "standby",
@@ -22,6 +23,8 @@ pub const RESERVED_NODE_NAMES: [&str; 11] = [
     "wal",
     Access::ReadWrite.name(),
     Access::ReadOnly.name(),
+    Monitor::Prometheus.name(),
+    Monitor::Grafana.name(),
 ];
 
 /// Roles and databases PostgreSQL itself claims; a cluster's database may not take such a name.
@@ -121,6 +124,16 @@ impl ClusterName {
     /// The name of an endpoint's container.
     pub fn endpoint(&self, access: Access) -> String {
         format!("{self}-{}", access.name())
+    }
+
+    /// The name of the container of Prometheus or Grafana.
+    pub fn monitor(&self, monitor: Monitor) -> String {
+        format!("{self}-{}", monitor.name())
+    }
+
+    /// The name of the volume with what it keeps.
+    pub fn monitor_volume(&self, monitor: Monitor) -> String {
+        format!("{self}-{}-data", monitor.name())
     }
 
     /// The name of the agent's volume.

@@ -12,6 +12,7 @@ use super::cluster::{Edition, Seat};
 use super::endpoint::{Access, EndpointSeen};
 use super::health::{Probe, SynchronousState};
 use super::lsn::Lsn;
+use super::monitoring::{Monitor, MonitorSeen};
 use super::names::{Ident, NodeName, TableName};
 use super::outside::OutsideSeen;
 use super::pack::Applied;
@@ -39,6 +40,10 @@ pub struct Observed {
     pub endpoints: BTreeMap<Access, EndpointSeen>,
     /// The agent's volume.
     pub agent_volume: Seen<Owned>,
+    /// Prometheus and Grafana beside the cluster, where they were looked for.
+    pub monitors: BTreeMap<Monitor, MonitorSeen>,
+    /// A digest of what the agent asks of who scrapes it; absent: nothing.
+    pub scrape_secret: Seen<String>,
     /// Wanted host ports that somebody else holds, and who.
     pub taken_ports: BTreeMap<u16, String>,
 }

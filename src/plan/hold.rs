@@ -12,6 +12,7 @@ use serde::ser::{SerializeStruct, Serializer};
 use super::backups::Trouble;
 use super::failover::reason::{Question, Way};
 use super::migrations::Refusal;
+use super::monitoring::obstacle::Obstacle;
 use super::outside::objection::Objection;
 use crate::model::cluster::{Edition, Seat};
 use crate::model::names::{Ident, NodeName, TableName};
@@ -128,6 +129,8 @@ pub enum Reason {
     EndpointDown,
     /// It runs and holds its clients.
     EndpointPaused,
+    /// Prometheus or Grafana cannot be had beside the cluster.
+    Monitoring(Obstacle),
     /// It was stopped while failover is paused, so the agent does not start it.
     FailoverPaused,
     /// The primary serves nobody, and what is to be done is not hypertide's to decide.
@@ -201,6 +204,7 @@ impl Reason {
             Self::Backup(trouble) => trouble.label(),
             Self::EndpointDown => "endpoint_down",
             Self::EndpointPaused => "endpoint_paused",
+            Self::Monitoring(obstacle) => obstacle.label(),
             Self::FailoverPaused => "failover_paused",
             Self::AsksOperator(..) => "asks_operator",
             Self::NeedsUp => "needs_up",
@@ -249,6 +253,7 @@ impl Reason {
             | Self::Backup(_)
             | Self::EndpointDown
             | Self::EndpointPaused
+            | Self::Monitoring(_)
             | Self::FailoverPaused
             | Self::AsksOperator(..)
             | Self::NeedsUp => Weight::Degraded,

@@ -9,6 +9,7 @@ use super::hold::{Hold, Reason};
 use super::outside::step::OutsideStep;
 use super::step::{Plan, Stage, Step, Subject};
 use crate::model::endpoint::Access;
+use crate::model::monitoring::Monitor;
 use crate::model::names::NodeName;
 
 /// The agent's part of a plan. At a node's first step outside the remit, nothing later in the plan touches that node.
@@ -19,6 +20,7 @@ pub fn agent(plan: Plan) -> Plan {
     let mut kept = Plan { stages: Vec::new(), holds, left_stopped: None };
     let mut blocked: BTreeSet<NodeName> = BTreeSet::new();
     let mut blocked_endpoints: BTreeSet<Access> = BTreeSet::new();
+    let mut blocked_monitors: BTreeSet<Monitor> = BTreeSet::new();
     let mut has_passwords = true;
     for stage in stages {
         let mut lanes = Vec::new();
@@ -28,6 +30,7 @@ pub fn agent(plan: Plan) -> Plan {
                 let is_blocked = match step.subject() {
                     Subject::Node(node) => blocked.contains(node),
                     Subject::Endpoint(access) => blocked_endpoints.contains(&access),
+                    Subject::Monitor(monitor) => blocked_monitors.contains(&monitor),
                     Subject::Host | Subject::Agent => false,
                 };
                 if is_blocked {
@@ -53,6 +56,10 @@ pub fn agent(plan: Plan) -> Plan {
                         blocked_endpoints.insert(access);
                         access.name().to_owned()
                     }
+                    (_, Subject::Monitor(monitor)) => {
+                        blocked_monitors.insert(monitor);
+                        monitor.name().to_owned()
+                    }
                     (_, Subject::Host | Subject::Agent) => {
                         has_passwords &= step != Step::CreateSecrets;
                         step.label().to_owned()
@@ -75,7 +82,7 @@ fn starts(step: &Step, node: &NodeName) -> bool {
     matches!(step, Step::GiveSecrets { node: of } | Step::StartNode { node: of } if of == node)
 }
 
-/// The agent starts what stopped, keeps replication complete and clients led to where they belong.
+/// The agent starts what stopped, Prometheus and Grafana excepted, which Docker starts again unless a person stopped them. It keeps replication complete and clients led to where they belong.
 const fn is_in_remit(step: &Step) -> bool {
     matches!(
         step,

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::endpoint::step::EndpointStep;
 use super::hold::{Hold, Reason};
+use super::monitoring::step::MonitorStep;
 use super::provision::NOTHING_SEEN;
 use super::scope;
 use super::step::{Plan, Step};
@@ -13,7 +14,7 @@ use super::synchronous;
 use crate::model::cluster::Mode;
 use crate::model::desired::DesiredNode;
 use crate::model::names::{Ident, NodeName, TableName};
-use crate::model::observed::{Observed, RunState};
+use crate::model::observed::{ContainerSeen, Observed, RunState};
 use crate::model::seen::Seen;
 
 /// Removes a replica with its volume, and its slot on the primary. What does not carry the cluster's label, or could not
@@ -88,19 +89,22 @@ fn emptiable<T>(tables: &BTreeMap<TableName, T>) -> BTreeSet<TableName> {
     tables.keys().filter(|table| !scope::is_timescale_own(&table.schema)).cloned().collect()
 }
 
-/// Stops what runs: the endpoints first, then replicas, then the primary. Removes nothing but the agent.
+/// Stops what runs: endpoints and monitoring first, then replicas, then the primary. Removes nothing but the agent.
 pub fn stop_all(nodes: &[DesiredNode], primary: Option<&NodeName>, observed: &Observed) -> Plan {
     let mut plan = Plan::default();
     if observed.agent.present().is_some_and(|agent| agent.ours) {
         plan.then(vec![Step::RemoveAgent]);
     }
-    let of_endpoints = observed.endpoints.iter().filter(|(_, seen)| {
-        let container = seen.container.present();
-        // One that Docker is about to restart is stopped as well.
-        container.is_some_and(|it| it.ours && !matches!(it.state, RunState::Created | RunState::Exited))
-    });
+    // One that Docker is about to restart is stopped as well.
+    let is_up = |container: &Seen<ContainerSeen>| {
+        container.present().is_some_and(|it| it.ours && !matches!(it.state, RunState::Created | RunState::Exited))
+    };
+    let of_endpoints = observed.endpoints.iter().filter(|(_, seen)| is_up(&seen.container));
     let stop_endpoint = |access| vec![Step::Endpoint { access, step: EndpointStep::Stop }];
-    plan.then_side_by_side(of_endpoints.map(|(access, _)| stop_endpoint(*access)).collect());
+    let of_monitors = observed.monitors.iter().filter(|(_, seen)| is_up(&seen.container));
+    let stop_monitor = |monitor| vec![Step::Monitor { monitor, step: MonitorStep::Stop }];
+    let beside = of_monitors.map(|(monitor, _)| stop_monitor(*monitor));
+    plan.then_side_by_side(of_endpoints.map(|(access, _)| stop_endpoint(*access)).chain(beside).collect());
     let is_running = |name: &NodeName| {
         observed
             .nodes

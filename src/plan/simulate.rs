@@ -9,6 +9,7 @@ pub mod endpoint;
 mod events;
 pub mod generate;
 mod look;
+pub mod monitoring;
 mod outside;
 mod paused;
 mod removing;

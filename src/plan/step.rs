@@ -12,11 +12,13 @@ use serde::Serialize;
 use super::chunks::ahead::ChunkAhead;
 use super::endpoint::step::EndpointStep;
 use super::hold::Hold;
+use super::monitoring::step::MonitorStep;
 use super::outside::step::OutsideStep;
 use crate::model::chunk::{ChunkToMirror, Hypertable};
 use crate::model::cluster::Seat;
 use crate::model::digest;
 use crate::model::endpoint::Access;
+use crate::model::monitoring::Monitor;
 use crate::model::names::{Ident, NodeName, TableName};
 use crate::model::observed::ServerSeen;
 use crate::model::pack::MigrationId;
@@ -348,6 +350,13 @@ pub enum Step {
         /// What.
         step: EndpointStep,
     },
+    /// Something on Prometheus or Grafana beside the cluster.
+    Monitor {
+        /// Which one.
+        monitor: Monitor,
+        /// What.
+        step: MonitorStep,
+    },
     /// Stop and remove the agent's container.
     RemoveAgent,
     /// Create the agent's container.
@@ -418,6 +427,8 @@ pub enum Subject<'a> {
     Node(&'a NodeName),
     /// What clients connect to.
     Endpoint(Access),
+    /// Prometheus or Grafana.
+    Monitor(Monitor),
     /// The agent.
     Agent,
 }
@@ -470,6 +481,7 @@ impl Step {
             | Self::EmptyReplica { node, .. }
             | Self::Outside { node, .. } => Subject::Node(node),
             Self::Endpoint { access, .. } => Subject::Endpoint(*access),
+            Self::Monitor { monitor, .. } => Subject::Monitor(*monitor),
             Self::RemoveAgent | Self::CreateAgent { .. } | Self::StartAgent => Subject::Agent,
         }
     }
@@ -495,6 +507,21 @@ impl Plan {
         let mut relief = Self::default();
         relief.then(self.steps().filter(is_relief).cloned().collect());
         relief
+    }
+
+    /// What is to be done on the cluster itself, and what beside it, both with all holds.
+    pub fn apart_from_monitoring(self) -> (Self, Self) {
+        let is_beside = |step: &Step| matches!(step, Step::Monitor { .. });
+        let part = |of_monitoring: bool| {
+            let mut part = Self { stages: Vec::new(), ..self.clone() };
+            for stage in &self.stages {
+                let kept =
+                    |lane: &Vec<Step>| lane.iter().filter(|step| is_beside(step) == of_monitoring).cloned().collect();
+                part.then_side_by_side(stage.lanes.iter().map(kept).collect());
+            }
+            part
+        };
+        (part(false), part(true))
     }
 
     /// Nothing to do and nothing held.

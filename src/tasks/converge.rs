@@ -87,7 +87,10 @@ pub enum ConvergeError {
     Busy,
 }
 
-/// Runs passes until nothing is left to do.
+/// Runs passes until nothing is left to do. Prometheus and Grafana come last and are tried once.
+///
+/// # Errors
+/// The first thing that went wrong; about Prometheus or Grafana it is told when the cluster itself is done.
 pub async fn converge(site: &Site, goal: &Goal<'_>, listener: Listener<'_>) -> Result<Outcome, ConvergeError> {
     let began = Instant::now();
     let mut taken = 0;
@@ -95,6 +98,7 @@ pub async fn converge(site: &Site, goal: &Goal<'_>, listener: Listener<'_>) -> R
     let mut last = (Plan::default(), 0);
     let mut stillness = None;
     let copies = Copies::default();
+    let mut of_monitoring = Ok(());
     loop {
         if let Some(failure) = copies.failure().await {
             return Err(failure.into());
@@ -107,17 +111,24 @@ pub async fn converge(site: &Site, goal: &Goal<'_>, listener: Listener<'_>) -> R
         if !refused.is_empty() {
             return Err(ConvergeError::Refused(refused));
         }
+        let (cluster, beside) = plan.apart_from_monitoring();
+        // What stands beside the cluster comes when that has nothing left to do, and cannot keep it from getting there.
+        let is_beside = cluster.steps().next().is_none() && !copies.are_running() && of_monitoring.is_ok();
+        let plan = if is_beside { beside } else { cluster };
         let steps = plan.steps().count();
         if steps == 0 {
             let is_passing = plan.holds.iter().any(|hold| hold.reason.is_passing());
             // A copy of ours ends with us, however long it takes.
             if !copies.are_running() && (!is_passing || began.elapsed() > goal.patience) {
-                return Ok(Outcome { observed, holds: plan.holds, taken });
+                return of_monitoring.map(|()| Outcome { observed, holds: plan.holds, taken }).map_err(Into::into);
             }
             tokio::time::sleep(pause).await;
             continue;
         }
-        if lock.as_ref().is_none_or(ReconcileLock::is_lost) {
+        if is_beside {
+            // An image may take minutes to come. Nobody else makes these, and the agent is not to be kept from its passes meanwhile.
+            drop(lock.take());
+        } else if lock.as_ref().is_none_or(ReconcileLock::is_lost) {
             lock = lock_primary(site, &observed).await?;
             if lock.is_some() {
                 // What another reconciler did since we looked is not in our observation.
@@ -137,7 +148,12 @@ pub async fn converge(site: &Site, goal: &Goal<'_>, listener: Listener<'_>) -> R
             }
             listener(event);
         };
-        Executor::new(site, goal.packs, parts, &observed).with_copies(&copies).run(&plan, &noting).await?;
+        let ran = Executor::new(site, goal.packs, parts, &observed).with_copies(&copies).run(&plan, &noting).await;
+        if is_beside {
+            of_monitoring = ran;
+        } else {
+            ran?;
+        }
         drop(stillness.take());
         if let (true, Some(target)) = (is_overtaken.into_inner(), primary_target(site, &observed)) {
             // To the end of the next pass. Without it that pass tries its luck.

@@ -28,6 +28,8 @@ const KEYS: [&str; 6] = ["listen", "statements", "tls", "basic_auth", "bearer_to
 pub struct Resolved {
     /// The address; `None` for none, or when it has a mistake.
     pub listen: Option<SocketAddr>,
+    /// Somebody said that there is to be none.
+    pub is_off: bool,
     /// What is asked of those who connect.
     pub guard: Guard,
     /// The port.
@@ -60,7 +62,13 @@ pub fn resolve(file: &Fields<'_>, base_dir: &Path, problems: &mut Problems) -> R
         let message = format!("whoever reaches {at} could read names, addresses and sizes without a password");
         entry.refuse_and_help(problems, message, Some(help.to_owned()));
     }
-    Resolved { listen, guard, claim: listen.map(|listen| Claim::of_key(keys.path("listen"), given, listen.port())) }
+    let is_off = given.is_some_and(is_off);
+    Resolved {
+        listen,
+        is_off,
+        guard,
+        claim: listen.map(|listen| Claim::of_key(keys.path("listen"), given, listen.port())),
+    }
 }
 
 fn tls(keys: &Fields<'_>, base_dir: &Path, problems: &mut Problems) -> Option<TlsFiles> {

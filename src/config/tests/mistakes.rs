@@ -43,6 +43,10 @@ fn ports_are_compared_across_everything_that_was_given() {
             "nodes: {primary: {port: 9187}}",
             "line 1: nodes.primary.port: 9187 is used twice, also by metrics.listen, whose default it is",
         ),
+        (
+            "nodes: {primary: {port: 9090}}\nmonitoring: on",
+            "line 1: nodes.primary.port: 9090 is used twice, also by monitoring.prometheus.port, whose default it is",
+        ),
     ] {
         assert_eq!(bad(text), said);
     }
@@ -135,6 +139,17 @@ fn each_mistake_is_named_where_it_stands() {
             "endpoint: {pooling: statement}",
             "endpoint.pooling: expected one of transaction, session, found the text `statement`",
         ),
+        ("monitoring: maybe", "monitoring: expected one of on, off, found the text `maybe`"),
+        ("monitoring: {grafna: off}", "monitoring.grafna: unknown key (did you mean `grafana`?)"),
+        ("monitoring: {grafana: 3000}", "monitoring.grafana: expected one of on, off, found the number 3000"),
+        ("monitoring: {grafana: {port: 0}}", "monitoring.grafana.port: 0 is no port"),
+        (
+            "monitoring: {prometheus: {image: 'prom prometheus'}}",
+            "monitoring.prometheus.image: `prom prometheus` is no image: a reference such as `prom/prometheus:v3.5.0`",
+        ),
+        ("monitoring: {prometheus: {retention: 30m}}", "monitoring.prometheus.retention: `30m` is out of range"),
+        ("monitoring: on\nmetrics: {listen: off}", "monitoring: there is nothing to scrape with `metrics.listen: off`"),
+        ("nodes: {replicas: [{name: grafana}]}", "`grafana` is reserved"),
         ("failover: {automatic: maybe}", "failover.automatic: expected true or false, found the text `maybe`"),
         ("failover: {prefer: promte}", "(did you mean `promote`?)"),
         ("nodes: {replicas: [{priority: 1001}]}", "nodes.replicas[0].priority: 1001 is out of range (0 to 1000)"),

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::model::cluster::Mode;
+use crate::model::monitoring::Monitor;
 use crate::model::names::Ident;
 use crate::model::outside::Kind;
 use crate::model::pack::MigrationId;
@@ -96,6 +97,9 @@ fn all() -> Vec<Reason> {
         Reason::NotAwaited,
         Reason::EndpointDown,
         Reason::EndpointPaused,
+        Reason::Monitoring(Obstacle::NotOurs("container")),
+        Reason::Monitoring(Obstacle::PortTaken(Monitor::Grafana, 3000, "process node (pid 7)".into())),
+        Reason::Monitoring(Obstacle::NothingToScrape),
         Reason::FailoverPaused,
         Reason::AsksOperator(Box::new(Question::StartsTooLong), vec![Way::Restart(node()), Way::Promote(node(), None)]),
         Reason::AsksOperator(Box::new(Question::Refused(Vec::new())), Vec::new()),
@@ -160,6 +164,7 @@ fn is_known(reason: &Reason) {
         | Reason::Backup(_)
         | Reason::EndpointDown
         | Reason::EndpointPaused
+        | Reason::Monitoring(_)
         | Reason::FailoverPaused
         | Reason::AsksOperator(..)
         | Reason::NeedsUp => {}

@@ -137,6 +137,7 @@ impl Reason {
             }
             Self::AsksOperator(_, ways) if ways.is_empty() => "`hypertide status` shows every node".into(),
             Self::AsksOperator(_, ways) => ways.iter().map(ToString::to_string).collect::<Vec<_>>().join("; or "),
+            Self::Monitoring(obstacle) => obstacle.help(),
             Self::NeedsUp => "run `hypertide up`".into(),
         })
     }
@@ -239,6 +240,7 @@ impl fmt::Display for Reason {
             Self::Backup(trouble) => trouble.fmt(f),
             Self::EndpointDown => f.write_str("does not run, so no client can connect there"),
             Self::EndpointPaused => f.write_str("holds its clients: they wait"),
+            Self::Monitoring(obstacle) => obstacle.fmt(f),
             Self::FailoverPaused => f.write_str("is stopped, and failover is paused, so the agent does not start it"),
             Self::AsksOperator(question, _) => question.fmt(f),
             Self::NeedsUp => f.write_str("lacks something that only `up` provides"),

@@ -11,6 +11,7 @@ use crate::model::desired::Desired;
 use crate::model::names::NodeName;
 use crate::model::observed::{ContainerSeen, Owned, RunState, SeatRow, VolumeSeen};
 use crate::model::pack::Pack;
+use crate::plan::monitoring::step::MonitorStep;
 use crate::plan::step::{NodeSpec, Step};
 
 /// What an executor knows besides the step.
@@ -120,6 +121,7 @@ pub fn simulate(world: &mut World, step: &Step, run: &Run<'_>) -> Answer {
             }
         }
         Step::Endpoint { access, step } => super::endpoint::simulate(world, *access, step),
+        Step::Monitor { monitor, step } => super::monitoring::simulate(world, *monitor, step),
         Step::RemoveAgent => match &world.agent {
             Some(agent) if !agent.seen.ours => no("REMOVED A FOREIGN AGENT"),
             _ => {
@@ -151,6 +153,9 @@ pub fn simulate(world: &mut World, step: &Step, run: &Run<'_>) -> Answer {
 pub fn simulate_half(world: &mut World, step: &Step) -> bool {
     match step {
         Step::CreateAgent { spec } => create_agent(world, spec).is_ok(),
+        Step::Monitor { monitor, step: MonitorStep::Create(spec) } => {
+            super::monitoring::create_half(world, *monitor, spec).is_ok()
+        }
         _ => false,
     }
 }

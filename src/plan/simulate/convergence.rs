@@ -55,6 +55,7 @@ pub fn assert_finished(cluster: &Cluster) {
         }
     }
     super::endpoint::assert_finished(cluster);
+    super::monitoring::assert_finished(cluster);
     super::waiting::assert_finished(cluster);
     if agent.is_some() {
         let there = world.agent.as_ref().expect("the agent is there");

@@ -3,6 +3,7 @@
 use super::Cluster;
 use super::endpoint::EndpointEvent;
 use super::generate::{AGENT_PORT, full_packs, setting};
+use super::monitoring::MonitorEvent;
 use super::world::{Agent, Container, Database, Partitioned, Table, Volume, World, ident, image, node_name, verifier};
 use crate::model::cluster::{Mode, Seat};
 use crate::model::desired::DesiredNode;
@@ -42,6 +43,7 @@ pub enum Event {
     ChangeAgent(u8),
     /// Some of these somebody has to decide about.
     Endpoint(EndpointEvent),
+    Monitor(MonitorEvent),
     // What somebody has to decide about.
     /// The primary's container and volume.
     LosePrimary,
@@ -201,6 +203,7 @@ impl Event {
                 }
             }
             Self::Endpoint(event) => event.happen(cluster),
+            Self::Monitor(event) => event.happen(cluster),
             Self::LosePrimary => {
                 let primary = primary(cluster);
                 cluster.world.containers.remove(&primary);

@@ -7,6 +7,7 @@ use proptest::sample::subsequence;
 
 use super::endpoint::{EndpointEvent, kind_of};
 use super::events::{Event, Foreign};
+use super::monitoring::{MonitorEvent, configure};
 use super::world::{World, ident, image, node_name};
 use super::{Action, Cluster};
 use crate::model::cluster::{Edition, Mode, Seat};
@@ -16,6 +17,7 @@ use crate::model::desired::{
     Synchronous, WhenLost,
 };
 use crate::model::endpoint::Access;
+use crate::model::monitoring::{Monitor, Monitoring};
 use crate::model::names::{ClusterName, Ident};
 use crate::model::outside::Outside;
 use crate::model::pack::{Migration, MigrationId, Needs, Pack};
@@ -118,6 +120,7 @@ pub fn cluster(modes: &[Mode], packs: Vec<Pack>) -> Cluster {
         metrics: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), AGENT_PORT)),
         collecting: Collecting::default(),
         guard: Guard::default(),
+        monitoring: Monitoring::default(),
         events: Events::default(),
         backups: Vec::new(),
         jobs: Vec::new(),
@@ -135,7 +138,7 @@ pub fn any_cluster() -> impl Strategy<Value = Cluster> {
     let ages = prop::array::uniform4(1..6_usize);
     let modes = prop::collection::vec(any_mode(), 0..=3);
     let edition = prop_oneof![Just(Edition::Apache), Just(Edition::Community)];
-    let parts = (modes, packs, ages, any::<[bool; 4]>(), edition, 0..4_u8, any_waiting());
+    let parts = (modes, packs, ages, any::<[bool; 4]>(), edition, 0..16_u8, any_waiting());
     parts.prop_map(|(modes, names, ages, flags, edition, endpoint, (synchronous, when_lost))| {
         let [has_agent, has_image, has_tool_image, names_schemas] = flags;
         let packs = names.iter().zip(ages).filter_map(|(name, age)| {
@@ -149,6 +152,7 @@ pub fn any_cluster() -> impl Strategy<Value = Cluster> {
         cluster.world.has_tool_image = has_tool_image;
         cluster.world.edition = edition;
         cluster.desired.endpoint = kind_of(endpoint);
+        configure(&mut cluster.desired, endpoint / 4);
         // Where there is nobody to wait for, that is told.
         cluster.desired.synchronous = if modes.is_empty() { Synchronous::Off } else { synchronous };
         cluster.desired.when_lost = when_lost;
@@ -169,6 +173,19 @@ pub fn any_waiting() -> impl Strategy<Value = (Synchronous, WhenLost)> {
 
 fn any_access() -> impl Strategy<Value = Access> {
     prop::sample::select(Access::ALL.to_vec())
+}
+
+fn any_monitor() -> impl Strategy<Value = Monitor> {
+    prop::sample::select(Monitor::ALL.to_vec())
+}
+
+fn any_monitor_mishap() -> impl Strategy<Value = MonitorEvent> {
+    prop_oneof![
+        any_monitor().prop_map(MonitorEvent::Kill),
+        any_monitor().prop_map(MonitorEvent::Remove),
+        any_monitor().prop_map(MonitorEvent::LoseImage),
+        (0..4_u8).prop_map(MonitorEvent::Configure),
+    ]
 }
 
 /// What a pass mends.
@@ -201,6 +218,7 @@ pub fn any_mishap() -> impl Strategy<Value = Event> {
         1 => any_access().prop_map(|access| Event::Endpoint(EndpointEvent::Kill(access))),
         1 => any_access().prop_map(|access| Event::Endpoint(EndpointEvent::Remove(access))),
         1 => (0..4_u8).prop_map(|kind| Event::Endpoint(EndpointEvent::Configure(kind))),
+        2 => any_monitor_mishap().prop_map(Event::Monitor),
     ]
 }
 
@@ -218,6 +236,8 @@ pub fn any_trouble() -> impl Strategy<Value = Event> {
         index().prop_map(Event::DisableSubscription),
         Just(Event::PublishEverything),
         index().prop_map(Event::Pause),
+        any_monitor().prop_map(|monitor| Event::Monitor(MonitorEvent::Foreign(monitor))),
+        any_monitor().prop_map(|monitor| Event::Monitor(MonitorEvent::TakePort(monitor))),
     ]
 }
 

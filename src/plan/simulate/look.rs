@@ -47,6 +47,8 @@ pub fn observe(world: &World, desired: &Desired, packs: Option<&[Pack]>) -> Obse
         taken_ports: BTreeMap::new(),
         tool_reference: super::endpoint::IMAGE.to_owned(),
         endpoints: super::endpoint::look(world, desired),
+        monitors: super::monitoring::look(world, desired),
+        scrape_secret: Seen::Absent,
     };
     let nodes = topology::nodes(desired, &observed);
     let has_running_agent = world.agent.as_ref().is_some_and(|agent| agent.seen.ours && agent.seen.state.is_running());
@@ -60,6 +62,7 @@ pub fn observe(world: &World, desired: &Desired, packs: Option<&[Pack]>) -> Obse
         .map(|node| node.port)
         .chain(desired.metrics.filter(|_| !has_running_agent).map(|listen| listen.port()))
         .chain(super::endpoint::wanted_ports(world, desired))
+        .chain(super::monitoring::wanted_ports(world, desired))
         .filter_map(|port| Some((port, world.held_ports.get(&port)?.clone())))
         .collect();
     super::outside::look(world, desired, &nodes, packs.is_some(), &mut observed);

@@ -225,6 +225,7 @@ fn assert_in_remit(full: &Plan, kept: &Plan) {
             (Step::Outside { step, .. }, _) => step.name(),
             (_, Subject::Node(node)) => node.as_str(),
             (_, Subject::Endpoint(access)) => access.name(),
+            (_, Subject::Monitor(monitor)) => monitor.name(),
             (_, Subject::Host | Subject::Agent) => left_out.label(),
         };
         let is_told = kept.holds.iter().any(|hold| hold.reason == Reason::NeedsUp && hold.what == what);

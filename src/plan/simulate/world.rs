@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::endpoint::EndpointThere;
+use super::monitoring::MonitorThere;
 use crate::model::chunk::Slice;
 use crate::model::cluster::{Edition, Seat};
 use crate::model::endpoint::Access;
+use crate::model::monitoring::Monitor;
 use crate::model::names::{Ident, NodeName, TableName};
 use crate::model::observed::{ContainerSeen, ImageFacts, Owned, RunState, SeatRow, VolumeSeen};
 use crate::model::pack::Applied;
@@ -29,6 +31,7 @@ pub struct World {
     pub containers: BTreeMap<NodeName, Container>,
     pub agent: Option<Agent>,
     pub endpoints: BTreeMap<Access, EndpointThere>,
+    pub monitors: BTreeMap<Monitor, MonitorThere>,
     pub agent_volume: Option<Owned>,
     /// Host ports that somebody else listens on.
     pub held_ports: BTreeMap<u16, String>,
@@ -208,6 +211,7 @@ impl World {
             containers: BTreeMap::new(),
             agent: None,
             endpoints: BTreeMap::new(),
+            monitors: BTreeMap::new(),
             agent_volume: None,
             held_ports: BTreeMap::new(),
             counter: 0,

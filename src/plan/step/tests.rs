@@ -9,6 +9,7 @@ use crate::model::endpoint::Pooling;
 use crate::model::outside::{DeclaredSubscription, Operation, Origin, Reclaim};
 use crate::plan::endpoint::step::EndpointSpec;
 use crate::plan::hold::Reason;
+use crate::plan::monitoring::step::MonitorSpec;
 use crate::plan::outside::mark::Mark;
 use crate::plan::outside::step::{Member, OutsideStep, PublicationChange, SubscriptionChange};
 
@@ -36,6 +37,27 @@ fn standbys(setting: StandbySetting, value: &str) -> Step {
 
 fn table(name: &str) -> TableName {
     TableName::new("trading", name).expect("valid")
+}
+
+fn monitoring() -> Vec<Step> {
+    let spec = MonitorSpec {
+        monitor: Monitor::Prometheus,
+        image: Monitor::Prometheus.image().into(),
+        port: 9090,
+        retention_secs: Some(3600),
+        files: "0123".into(),
+        secret: None,
+    };
+    [
+        MonitorStep::ProvideImage { reference: spec.image.clone() },
+        MonitorStep::Create(spec),
+        MonitorStep::Start,
+        MonitorStep::Stop,
+        MonitorStep::Remove,
+    ]
+    .into_iter()
+    .map(|step| Step::Monitor { monitor: Monitor::Prometheus, step })
+    .collect()
 }
 
 fn outside() -> Vec<Step> {
@@ -183,6 +205,7 @@ fn all() -> Vec<Step> {
     .into_iter()
     .chain(outside())
     .chain(endpoints())
+    .chain(monitoring())
     .collect()
 }
 
@@ -203,6 +226,20 @@ fn a_plan_in_json_has_steps_and_holds_and_both_are_empty_when_nothing_is_to_be_d
     plan.holds.push(Hold::new("replica-1", Reason::Copying(3)));
     plan.holds.push(Hold::new("replica-1", Reason::SlotLost));
     insta::assert_json_snapshot!(plan);
+}
+
+#[test]
+fn what_is_beside_the_cluster_is_told_apart_from_it_and_nothing_is_lost() {
+    let mut plan = Plan::default();
+    plan.then(vec![Step::CreateNetwork]);
+    let beside = monitoring();
+    plan.then_side_by_side(vec![vec![Step::StartAgent], beside.clone()]);
+    plan.holds.push(Hold::new("replica-1", Reason::SlotLost));
+    let (cluster, monitors) = plan.clone().apart_from_monitoring();
+    assert_eq!(cluster.steps().collect::<Vec<_>>(), [&Step::CreateNetwork, &Step::StartAgent]);
+    assert_eq!(monitors.steps().cloned().collect::<Vec<_>>(), beside);
+    assert_eq!((&cluster.holds, &monitors.holds), (&plan.holds, &plan.holds));
+    assert_eq!(monitors.stages.len(), 1);
 }
 
 #[test]

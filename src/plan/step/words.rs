@@ -61,6 +61,7 @@ impl Step {
             Self::EmptyReplica { .. } => "empty_replica",
             Self::Outside { step, .. } => step.label(),
             Self::Endpoint { step, .. } => step.label(),
+            Self::Monitor { step, .. } => step.label(),
             Self::RemoveAgent => "remove_agent",
             Self::CreateAgent { .. } => "create_agent",
             Self::StartAgent => "start_agent",
@@ -150,6 +151,7 @@ impl fmt::Display for Step {
             Self::EmptyReplica { node, tables } => write!(f, "empty {} on {node}", list(tables)),
             Self::Outside { step, .. } => step.fmt(f),
             Self::Endpoint { access, step } => step.tell(*access, f),
+            Self::Monitor { monitor, step } => step.tell(*monitor, f),
             Self::RemoveAgent => f.write_str("remove the agent's container"),
             Self::CreateAgent { .. } => f.write_str("create the agent"),
             Self::StartAgent => f.write_str("start the agent"),
@@ -161,7 +163,7 @@ impl Serialize for Step {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let node = match self.subject() {
             Subject::Node(node) => Some(node),
-            Subject::Host | Subject::Endpoint(_) | Subject::Agent => None,
+            Subject::Host | Subject::Endpoint(_) | Subject::Monitor(_) | Subject::Agent => None,
         };
         let mut json = serializer.serialize_struct("Step", 3)?;
         json.serialize_field("step", self.label())?;
