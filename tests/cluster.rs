@@ -53,6 +53,9 @@ mod migrations;
 #[path = "cluster/mirror.rs"]
 mod mirror;
 
+#[path = "cluster/monitoring.rs"]
+mod monitoring;
+
 #[path = "cluster/neighbours.rs"]
 mod neighbours;
 
