@@ -6,6 +6,7 @@
 
 pub mod claim;
 pub mod formats;
+pub mod pack_jobs;
 pub mod presets;
 pub mod problem;
 pub mod raw;

@@ -15,6 +15,7 @@ use tokio_postgres::{NoTls, SimpleQueryMessage};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::in_one_line;
+use crate::model::finding::{self, Findings};
 use crate::model::job::{DataJob, Task};
 use crate::postgres::attempt::Attempt;
 use crate::postgres::ledger::{JOBS, RunEnd};
@@ -62,6 +63,8 @@ pub struct Work {
     pub rows: u64,
     /// What else there is to say.
     pub details: Option<serde_json::Value>,
+    /// What it found; `None`: its last statement tells no findings.
+    pub findings: Option<Findings>,
 }
 
 /// Which run of a job.
@@ -95,7 +98,9 @@ pub async fn run(
         return done.map(Ran::Done);
     }
     let end = match &done {
-        Ok(Work { rows, details }) => RunEnd { rows: Some(*rows), details: details.clone(), ..RunEnd::default() },
+        Ok(Work { rows, details, findings }) => {
+            RunEnd { rows: Some(*rows), details: details.clone(), findings: findings.clone(), ..RunEnd::default() }
+        }
         Err(error) => RunEnd { error: Some(in_one_line(error)), ..RunEnd::default() },
     };
     attempt.end(&end).await?;
@@ -118,10 +123,26 @@ async fn statements(worker: &Session, name: &str, sql: &str) -> Result<Work, Job
     let failed = |source| worker.failed(&format!("run job {name}"), source);
     let mut answers = pin!(worker.client().simple_query_raw(sql).await.map_err(failed)?);
     let mut work = Work::default();
-    // Rows are not kept: a job may select as many as it likes.
+    // What the statement that answers just now finds.
+    let mut found = None;
+    // Rows are not kept, but for a few that tell findings: a job may select as many as it likes.
     while let Some(answer) = answers.try_next().await.map_err(failed)? {
-        if let SimpleQueryMessage::CommandComplete(rows) = answer {
-            work.rows = rows;
+        match answer {
+            SimpleQueryMessage::RowDescription(columns) => {
+                let has = |name: &&str| columns.iter().any(|column| column.name() == *name);
+                found = finding::COLUMNS.iter().all(has).then(Findings::default);
+            }
+            SimpleQueryMessage::Row(row) => {
+                if let Some(found) = &mut found {
+                    let [finding, object, value] = finding::COLUMNS;
+                    found.add(row.get(finding), row.get(object), row.get(value));
+                }
+            }
+            SimpleQueryMessage::CommandComplete(rows) => {
+                work.rows = rows;
+                work.findings = found.take();
+            }
+            _ => {}
         }
     }
     Ok(work)

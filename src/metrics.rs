@@ -19,15 +19,20 @@ pub mod rows;
 pub mod settings;
 pub mod steady;
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry};
 
-use crate::model::backup_runs::SuccessSeen;
+use crate::model::backup_runs::{BackupsSeen, FindingsSeen, SuccessSeen};
 
 use crate::status::events::Happening;
 pub use collect::{families, of_look, scrape};
 pub use collected::Collected;
+
+/// What data jobs found, by the job's name.
+pub type JobFindings = BTreeMap<String, FindingsSeen>;
 
 /// What the passes and the jobs of an agent count. Cheap to clone; all clones count together.
 #[derive(Clone, Debug)]
@@ -43,6 +48,7 @@ pub struct PassMetrics {
     job_success: IntGaugeVec,
     job_duration: IntGaugeVec,
     job_rows: IntGaugeVec,
+    findings: Arc<Mutex<JobFindings>>,
     events: IntCounterVec,
 }
 
@@ -76,6 +82,7 @@ impl Default for PassMetrics {
             job_success: of_job(names::JOB_LAST_SUCCESS_TIMESTAMP_SECONDS),
             job_duration: of_job(names::JOB_LAST_DURATION_SECONDS),
             job_rows: of_job(names::JOB_LAST_ROWS),
+            findings: Arc::default(),
             events: by_label(names::EVENTS_TOTAL),
         };
         it.registry.register(Box::new(it.total.clone())).expect(VALID);
@@ -138,6 +145,17 @@ impl PassMetrics {
         if is_error {
             self.job_failures.with_label_values(&[job]).inc();
         }
+    }
+
+    /// Takes over what all data jobs found, and forgets what was found before.
+    pub fn saw_findings(&self, seen: &BackupsSeen) {
+        let found = seen.jobs.iter().filter_map(|(name, job)| Some((name.clone(), job.findings.clone()?))).collect();
+        *self.findings.lock().unwrap_or_else(PoisonError::into_inner) = found;
+    }
+
+    /// What data jobs found.
+    pub fn findings(&self) -> JobFindings {
+        self.findings.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Takes over what is on record about a data job's last success, whoever ran it.

@@ -11,6 +11,7 @@ pub mod desired;
 pub mod digest;
 pub mod endpoint;
 pub mod expiry;
+pub mod finding;
 pub mod health;
 pub mod job;
 pub mod lsn;

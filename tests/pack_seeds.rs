@@ -20,6 +20,9 @@ mod dashboard;
 #[path = "pack_seeds/etl.rs"]
 mod etl;
 
+#[path = "pack_seeds/jobs.rs"]
+mod jobs;
+
 #[path = "pack_seeds/l0_pipeline.rs"]
 mod l0_pipeline;
 
@@ -175,6 +178,7 @@ async fn everything(server: &Server) -> Vec<String> {
         Ok(client) => {
             failures.extend(promises(&client).await);
             failures.extend(jobs_of_the_readmes(&client).await);
+            failures.extend(jobs::of_the_packs(&client).await);
             if edition(&client).await == Edition::Community
                 && let Err(failure) = community::everything(&client).await
             {

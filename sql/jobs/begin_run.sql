@@ -1,6 +1,9 @@
 -- Puts an attempt on record, closes those of the job that nobody runs any more, and keeps five hundred.
 -- $1 text  the job   $2 float8  the time it is for, in seconds since 1970, or null   $3 int  the attempt's number
-with closed as (
+with known as (
+  -- Also one that is run by hand before any agent has seen it.
+  insert into hypertide.job (job) values ($1) on conflict do nothing
+), closed as (
   update hypertide.job_run set outcome = 'interrupted', finished = clock_timestamp()
   where job = $1 and outcome = 'running'
 ), forgotten as (

@@ -146,4 +146,4 @@ begin
 end
 $$;
 
-insert into hypertide.catalog (version) values (14) on conflict do nothing;
+insert into hypertide.catalog (version) values (15) on conflict do nothing;

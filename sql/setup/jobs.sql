@@ -8,6 +8,27 @@ comment on table hypertide.job is 'Data jobs that are wanted, since they are kno
 comment on column hypertide.job.job is 'Its name.';
 comment on column hypertide.job.first_seen is 'When an agent saw it first.';
 
+-- When its last run that succeeded told findings, and how many more there were than are kept.
+alter table hypertide.job add column if not exists found_at timestamptz;
+alter table hypertide.job add column if not exists findings_left_out bigint not null default 0;
+comment on column hypertide.job.found_at is 'When its last run that succeeded told findings; null when it told none.';
+comment on column hypertide.job.findings_left_out is 'How many more findings there were than are kept.';
+
+create table if not exists hypertide.job_finding (
+  job     text not null references hypertide.job on delete cascade,
+  finding text not null,
+  object  text not null,
+  value   double precision,
+  since   timestamptz not null default clock_timestamp(),
+  primary key (job, finding, object)
+);
+comment on table hypertide.job_finding is 'What data jobs found when they succeeded last; fifty of each job are kept.';
+comment on column hypertide.job_finding.job is 'The job.';
+comment on column hypertide.job_finding.finding is 'What was found.';
+comment on column hypertide.job_finding.object is 'Of what.';
+comment on column hypertide.job_finding.value is 'How much.';
+comment on column hypertide.job_finding.since is 'When a run found it first, of those that found it without a break.';
+
 create table if not exists hypertide.job_run (
   run_id        bigint generated always as identity primary key,
   job           text not null,
@@ -34,7 +55,7 @@ comment on column hypertide.job_run.rows is 'Rows that its last statement gave o
 comment on column hypertide.job_run.error is 'Why it failed.';
 comment on column hypertide.job_run.details is 'Of retention: what was dropped of each hypertable, and what was kept and why.';
 
-grant select on hypertide.job, hypertide.job_run to reader, monitor;
+grant select on hypertide.job, hypertide.job_run, hypertide.job_finding to reader, monitor;
 
 -- Data jobs and what they did, as one JSON document of the shape of `hypertide.backup_jobs()`.
 create or replace function hypertide.data_jobs() returns json
@@ -44,6 +65,11 @@ language sql stable set search_path = pg_catalog as $$
     'jobs', coalesce((
       select json_object_agg(j.job, json_build_object(
         'known_since', extract(epoch from j.first_seen)::bigint,
+        'findings', case when j.found_at is not null then json_build_object(
+                   'found', extract(epoch from j.found_at)::bigint, 'left_out', j.findings_left_out,
+                   'list', (select coalesce(json_agg(json_build_object('finding', f.finding, 'object', f.object, 'value', f.value)
+                                                     order by f.finding, f.object), '[]')
+                            from hypertide.job_finding f where f.job = j.job)) end,
         'last', (select json_build_object(
                    'began', extract(epoch from r.began)::bigint, 'finished', extract(epoch from r.finished)::bigint,
                    'outcome', hypertide.run_outcome('hypertide.job', j.job, r.outcome), 'error', r.error)

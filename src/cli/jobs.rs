@@ -13,6 +13,7 @@ use super::failure::Failure;
 use super::signals::interrupted;
 use super::{exit, render};
 use crate::jobs::{self, Ran, Which, Work};
+use crate::model::finding::{Finding, Findings};
 use crate::model::job::DataJob;
 use crate::plan::jobs::{JobLine, lines};
 use crate::postgres::job_runs::{self, JobRun};
@@ -27,6 +28,7 @@ struct Document<'a> {
     rows: u64,
     seconds: f64,
     details: Option<Value>,
+    findings: Option<Findings>,
 }
 
 /// Runs a verb.
@@ -69,12 +71,15 @@ pub async fn run_one(cli: &Cli, context: &Context, name: &str) -> Result<u8, Fai
         }
     };
     match ran? {
-        Ran::Done(Work { rows, details }) => {
+        Ran::Done(Work { rows, details, findings }) => {
             let seconds = began.elapsed().as_secs_f64();
             if cli.json {
-                render::json(&Document { job: name, rows, seconds, details });
+                render::json(&Document { job: name, rows, seconds, details, findings });
             } else {
                 render::line(format!("{name}: done in {seconds:.1} s, {rows} rows"));
+                for finding in findings.iter().flat_map(|found| &found.list) {
+                    render::line(finding_line(finding));
+                }
                 for report in details.iter().filter_map(Value::as_array).flatten() {
                     render::line(report_line(report));
                 }
@@ -84,6 +89,11 @@ pub async fn run_one(cli: &Cli, context: &Context, name: &str) -> Result<u8, Fai
         Ran::Elsewhere => Err(Failure::new(exit::TRY_AGAIN, format!("somebody else runs job {name} now"))
             .with_help("`hypertide jobs list` says when it is done")),
     }
+}
+
+fn finding_line(Finding { finding, object, value }: &Finding) -> String {
+    let value = value.map_or_else(|| "-".to_owned(), |value| value.to_string());
+    format!("  {finding} {object}: {value}")
 }
 
 /// What retention did with one hypertable.
@@ -131,16 +141,17 @@ async fn history(cli: &Cli, context: &Context, args: &HistoryArgs) -> Result<u8,
 
 fn list_text(lines: &[JobLine]) -> String {
     let head = format!(
-        "{:<30} {:<16} {:<9} {:<20} {:<12} {:<20} {}",
-        "JOB", "SCHEDULE", "ROLE", "LAST RUN", "RESULT", "NEXT RUN", "ERROR"
+        "{:<30} {:<17} {:<16} {:<9} {:<20} {:<12} {:<20} {}",
+        "JOB", "FROM", "SCHEDULE", "ROLE", "LAST RUN", "RESULT", "NEXT RUN", "ERROR"
     );
     let time = |at: Option<chrono::DateTime<chrono::Utc>>| {
         at.map_or_else(|| "-".to_owned(), |at| at.format("%Y-%m-%d %H:%M:%S").to_string())
     };
     let line = |line: &JobLine| {
         format!(
-            "{:<30} {:<16} {:<9} {:<20} {:<12} {:<20} {}",
+            "{:<30} {:<17} {:<16} {:<9} {:<20} {:<12} {:<20} {}",
             line.name,
+            line.pack.as_ref().map_or_else(|| "configuration".to_owned(), |pack| format!("pack {pack}")),
             line.schedule.as_deref().unwrap_or("-"),
             line.role,
             time(line.last_run),

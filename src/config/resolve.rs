@@ -6,7 +6,7 @@
 mod backups;
 mod events;
 mod failover;
-mod jobs;
+pub(super) mod jobs;
 mod metrics;
 mod monitoring;
 mod nodes;
@@ -79,6 +79,7 @@ pub fn desired(root: &Spanned<Node>, base_dir: &Path) -> Result<Desired, Vec<Pro
     let (monitoring, monitoring_ports) = monitoring::resolve(&file, !metrics.is_off, problems);
     ports.extend(monitoring_ports);
     refuse_twice(&ports, problems);
+    let packs = packs(&file, base_dir, problems);
 
     let desired = Desired {
         cluster: cluster(&file, problems),
@@ -91,7 +92,8 @@ pub fn desired(root: &Spanned<Node>, base_dir: &Path) -> Result<Desired, Vec<Pro
         outside: outside::resolve(&file, base_dir, &replication.publication.name, problems),
         publication: replication.publication,
         verify: replication.verify,
-        packs: packs(&file, base_dir, problems),
+        jobs: jobs::resolve(&file, &packs, problems),
+        packs,
         synchronous: replication.synchronous,
         when_lost: replication.when_lost,
         failover,
@@ -102,7 +104,6 @@ pub fn desired(root: &Spanned<Node>, base_dir: &Path) -> Result<Desired, Vec<Pro
         events: events::resolve(&file, problems),
         collecting,
         backups: backups::resolve(&file, base_dir, problems),
-        jobs: jobs::resolve(&file, problems),
     };
     found.or(desired)
 }

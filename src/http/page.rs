@@ -72,7 +72,7 @@ pub async fn answer(State(source): State<Source>) -> Response {
 
 fn document(source: &Source, now: Instant, clock: SystemTime) -> String {
     let latest = source.latest.borrow();
-    let page = Page::of(&latest, now, clock.into());
+    let page = Page::of(&latest, &source.passes.findings(), now, clock.into());
     let looked = view::looked(&latest);
     let links: Vec<&str> = routes::PATHS.into_iter().filter(|path| !matches!(*path, "/" | stream::PATH)).collect();
     Document { page: &page, looked: &looked, style: STYLE, script: SCRIPT, version: VERSION, links: &links }

@@ -60,5 +60,5 @@ pub(super) async fn run(session: &Session, rules: &[ExpiryRule]) -> Result<Work,
     }
     let rows = reports.iter().map(|report| report.rows).sum();
     let details = serde_json::to_value(&reports).expect("words and numbers are JSON");
-    Ok(Work { rows, details: Some(details) })
+    Ok(Work { rows, details: Some(details), findings: None })
 }

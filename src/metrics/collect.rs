@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 use prometheus::TextEncoder;
 use prometheus::proto::MetricFamily;
 
-use super::PassMetrics;
 use super::collected::Collected;
 use super::families::Families;
 use super::names;
+use super::{JobFindings, PassMetrics};
+use crate::model::backup_runs::FindingsSeen;
 use crate::model::cluster::{Health, Role};
+use crate::model::finding::Finding;
 use crate::model::health::SynchronousState;
 use crate::model::observed::WalStatus;
 use crate::status::gauges::EndpointGauge;
@@ -44,6 +46,7 @@ pub fn families(passes: &PassMetrics, latest: &Latest, collected: &Collected, no
         cluster(&mut samples, &look.status);
     }
     collected.tell(now, &mut samples);
+    findings(&mut samples, &passes.findings());
     let mut families = samples.into_proto();
     families.extend(passes.registry.gather());
     families
@@ -108,6 +111,17 @@ fn node(samples: &mut Families, node: &NodeStatus) {
     }
     if let Some(replication) = &node.replication {
         self::replication(samples, name, replication);
+    }
+}
+
+fn findings(samples: &mut Families, jobs: &JobFindings) {
+    for (job, FindingsSeen { findings, .. }) in jobs {
+        samples.add(names::JOB_FINDINGS_LEFT_OUT, [job], number(findings.left_out));
+        for Finding { finding, object, value } in &findings.list {
+            if let Some(value) = value {
+                samples.add(names::JOB_FINDING, [job, finding, object], *value);
+            }
+        }
     }
 }
 

@@ -159,6 +159,10 @@ metrics! {
         "How long the data job's last run that succeeded took.";
     JOB_LAST_ROWS: Gauge "hypertide_job_last_rows" ["job"]
         "Rows that the last statement of that run gave or changed.";
+    JOB_FINDING: Gauge "hypertide_job_finding" ["job", "finding", "object"]
+        "What the data job's last run that succeeded found; 50 of each job at most, without those that have no value.";
+    JOB_FINDINGS_LEFT_OUT: Gauge "hypertide_job_findings_left_out" ["job"]
+        "How many more it found; absent for jobs that tell no findings.";
 
     PG_UP: Gauge "pg_up" ["node"]
         "1 while the node's server answers.";

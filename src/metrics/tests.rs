@@ -5,9 +5,10 @@ use std::time::{Instant, SystemTime};
 use chrono::DateTime;
 
 use super::*;
-use crate::model::backup_runs::DrillSeen;
+use crate::model::backup_runs::{DrillSeen, JobSeen};
 use crate::model::cluster::Role;
 use crate::model::endpoint::Access;
+use crate::model::finding::Findings;
 use crate::model::promotion::Took;
 use crate::plan::simulate::{Cluster, Event};
 use crate::status::backups::{Figures, JobStatus};
@@ -83,7 +84,34 @@ fn counted_of(status: Status) -> String {
     let finished = DateTime::from_timestamp(1_795_252_696, 0).expect("in range");
     let success = SuccessSeen { began, finished, backup: None, stored_bytes: None, rows: Some(3) };
     passes.saw_job("refresh", Some(&success));
+    passes.saw_findings(&found("refresh", Some("7")));
     told_by(&passes, status)
+}
+
+/// What a job found just now: seven gaps, or gaps without a number.
+fn found(job: &str, value: Option<&str>) -> BackupsSeen {
+    let mut findings = Findings { list: Vec::new(), left_out: 3 };
+    findings.add(Some("gaps"), Some("USDCOP"), value);
+    let seen = JobSeen { findings: Some(FindingsSeen { found: DateTime::UNIX_EPOCH, findings }), ..JobSeen::default() };
+    BackupsSeen { jobs: [(job.to_owned(), seen)].into(), ..BackupsSeen::default() }
+}
+
+#[test]
+fn findings_are_those_of_the_last_look_and_one_without_a_number_gives_no_sample() {
+    let passes = PassMetrics::default();
+    let told = |seen: BackupsSeen| {
+        passes.saw_findings(&seen);
+        let text = told_by(&passes, status(&healthy()));
+        samples(&text)
+            .into_iter()
+            .filter(|line| line.starts_with("hypertide_job_finding"))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let gaps = "hypertide_job_finding{finding=\"gaps\",job=\"a\",object=\"USDCOP\"} 7";
+    assert_eq!(told(found("a", Some("7"))), [gaps, "hypertide_job_findings_left_out{job=\"a\"} 3"]);
+    assert_eq!(told(found("b", None)), ["hypertide_job_findings_left_out{job=\"b\"} 3"]);
+    assert_eq!(told(BackupsSeen::default()), [""; 0]);
 }
 
 fn told_of(status: Status) -> String {

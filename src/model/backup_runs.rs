@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
+use super::finding::Findings;
+
 /// Every job that is known there.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct BackupsSeen {
@@ -51,6 +53,17 @@ pub struct JobSeen {
     pub verified: Option<DateTime<Utc>>,
     /// The last drill of a backup of it.
     pub drill: Option<DrillSeen>,
+    /// What a data job found when it succeeded last; `None` for one that tells no findings.
+    pub findings: Option<FindingsSeen>,
+}
+
+/// What a data job found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FindingsSeen {
+    /// When.
+    pub found: DateTime<Utc>,
+    /// What.
+    pub findings: Findings,
 }
 
 /// A drill.

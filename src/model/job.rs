@@ -11,6 +11,8 @@ use super::expiry::ExpiryRule;
 pub struct DataJob {
     /// Its name: a label; that of a pack's job has the pack's name and a dot before it.
     pub name: String,
+    /// The pack that brings it; `None`: the configuration has it.
+    pub pack: Option<String>,
     /// What it does.
     pub task: Task,
     /// When it runs; `None`: when somebody asks for it.

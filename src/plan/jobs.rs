@@ -15,6 +15,8 @@ use crate::model::job::{DataJob, Task};
 pub struct JobLine {
     /// The job.
     pub name: String,
+    /// The pack that brings it; null: the configuration has it.
+    pub pack: Option<String>,
     /// Its cron expression.
     pub schedule: Option<String>,
     /// The time zone of that.
@@ -44,7 +46,7 @@ pub fn schedule(job: &DataJob) -> Option<Schedule> {
     Schedule::new(&job.name, timing, job.retries, job.backoff).ok()
 }
 
-/// A line for each job, in the order of the configuration.
+/// A line for each job, in the order of the configuration; those of packs come last.
 pub fn lines(jobs: &[DataJob], seen: &BackupsSeen) -> Vec<JobLine> {
     jobs.iter().map(|job| line(job, seen.jobs.get(&job.name), seen.now)).collect()
 }
@@ -53,6 +55,7 @@ fn line(job: &DataJob, seen: Option<&JobSeen>, now: DateTime<Utc>) -> JobLine {
     let last = seen.and_then(|seen| seen.last.as_ref());
     JobLine {
         name: job.name.clone(),
+        pack: job.pack.clone(),
         schedule: job.timing.as_ref().map(|timing| timing.cron.clone()),
         timezone: job.timing.as_ref().map(|timing| timing.zone.clone()),
         role: job.role().word(),
@@ -82,7 +85,8 @@ mod tests {
     }
 
     fn jobs() -> Vec<DataJob> {
-        let file = "jobs: [{name: hourly, schedule: '0 * * * *', sql: select 1}, {name: asked, sql: select 2}]";
+        let file =
+            "packs: []\njobs: [{name: hourly, schedule: '0 * * * *', sql: select 1}, {name: asked, sql: select 2}]";
         config::parse(file, Path::new("/")).expect("valid").jobs
     }
 

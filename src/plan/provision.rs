@@ -17,7 +17,7 @@ use crate::model::pack::{Applied, MigrationId, Pack};
 use crate::model::seen::Seen;
 
 /// Version of hypertide's own schema in a database; raise it with every change of `sql/setup/catalog.sql`.
-pub const CATALOG_VERSION: u32 = 14;
+pub const CATALOG_VERSION: u32 = 15;
 
 /// The role as which the endpoints' PgBouncer asks for verifiers, and the only one that its admin console lets in.
 pub const POOLER: &str = "hypertide_pooler";

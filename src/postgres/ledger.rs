@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::rows::backups::BackupsRow;
 use super::session::{PostgresError, Session};
 use crate::model::backup_runs::BackupsSeen;
+use crate::model::finding::Findings;
 
 /// Statements of a ledger.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +59,8 @@ pub struct RunEnd {
     pub error: Option<String>,
     /// What else there is to say of a data job.
     pub details: Option<serde_json::Value>,
+    /// What a data job found; `None`: it tells no findings.
+    pub findings: Option<Findings>,
 }
 
 impl Ledger {

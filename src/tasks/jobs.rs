@@ -24,6 +24,7 @@ pub async fn run(site: &Site, handles: &Handles, metrics: &PassMetrics) -> Resul
     let kind = Kind { run: "a run of a job", ledger: JOBS, jobs };
     let begin = |due| one(site, due, &handles.stop, metrics).boxed_local();
     timed::run(site, handles, kind, begin, |seen| {
+        metrics.saw_findings(seen);
         for (name, job) in &seen.jobs {
             metrics.saw_job(name, job.succeeded.as_ref());
         }

@@ -50,6 +50,7 @@ async fn the_agent_tells_over_http_how_the_cluster_is() {
     eventually_code(&world, "/replica", 200);
     what_is_well_is_told(&world);
     prometheus_understands_the_metrics(&world);
+    page::something_is_found(&world);
     let mut browser = page::shows_a_healthy_cluster(&world);
     nodes_that_are_away_are_told(&world, &mut browser).await;
     the_address_is_a_port_like_any_other(&world).await;

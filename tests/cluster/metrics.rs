@@ -93,7 +93,7 @@ async fn all_that_is_documented_is_told_and_nothing_of_who_does_not_answer() {
         "nodes:\n  primary: {{port: {}}}\n  replicas:\n    - {{name: replica-1, port: {}}}\n    - {{name: standby-1, port: {}, \
          replication: physical}}\nfailover: {{automatic: false}}\nendpoint: {{read_write: {}, read_only: {}}}\nbackups:\n  - {{name: often, schedule: '*/20 * * * * *', store: \
          'file://{store}', drill: always, keep: {{last: 1}}}}\n  - {{name: log, kind: wal, store: 'file://{store}'}}\njobs:\n  - {{name: count, schedule: '*/10 * * * * *', \
-         sql: select count(*) from trading.orders}}\n",
+         sql: \"select 'rows' as finding, 'trading.orders' as object, count(*) as value from trading.orders\"}}\n",
         world.ports[0],
         world.ports[1],
         world.ports[2],

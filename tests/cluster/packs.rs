@@ -121,10 +121,32 @@ fn jobs_run(world: &World) {
     }
     assert_eq!(world.json(&["jobs", "run", "vacuum"])["job"], "vacuum");
     assert_eq!(world.run(&["jobs", "run", "oftn"]).code, 2);
+    packs_bring_jobs(world);
     let listed = world.json(&["jobs", "list"]);
     let often = listed["jobs"].as_array().unwrap().iter().find(|job| job["name"] == "often").unwrap();
     assert_eq!((&often["role"], often["next_run"].is_string()), (&serde_json::json!("app"), true), "{listed}");
     assert_eq!(world.status()["health"], "healthy", "a job that fails is no fault of the cluster");
+}
+
+/// The agent has the jobs of the packs, and what they find is on the page: a session has 60 bars, and 25 of them are there.
+fn packs_bring_jobs(world: &World) {
+    let ran = world.json(&["jobs", "run", "l0_pipeline.record-gaps"]);
+    let missing = ran["findings"]["list"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|found| found["finding"] == "missing_bars" && found["object"] == "USDCOP 5min 2024-03-22");
+    assert_eq!(missing.and_then(|found| found["value"].as_f64()), Some(35.0), "{ran}");
+    let rows = "select finding || ' ' || value from hypertide.job_finding where object like '%2024-03-22'";
+    assert_eq!(world.sql("primary", rows), "missing_bars 35");
+    world.eventually("the gap is on the page and a metric", || {
+        let told = |path, words: &str| crate::http::get(world, path).is_some_and(|(_, text)| text.contains(words));
+        told("/", "USDCOP 5min 2024-03-22")
+            && told("/metrics", "hypertide_job_finding{finding=\"missing_bars\",job=\"l0_pipeline.record-gaps\",object=\"USDCOP 5min 2024-03-22\"} 35")
+    });
+    world.json(&["jobs", "run", "etl.vacuum"]);
+    let known = "select count(*) from hypertide.job where job in ('l0_pipeline.cleanup', 'market_data.archive-ohlcv', 'etl.reindex')";
+    assert_eq!(world.sql("primary", known), "3", "the agent knows them");
 }
 
 /// A file with some bad rows goes in but for those, over whatever is there, and arrives on the replica.

@@ -6,6 +6,26 @@ use crate::world::World;
 const PHONE: (u32, u32) = (390, 844);
 const DESKTOP: (u32, u32) = (1280, 900);
 
+/// What the page says of the bar that [`something_is_found`] writes.
+const FOUND: &str = "STALE";
+
+/// A job of the pack finds a bar that is too old.
+pub fn something_is_found(world: &World) {
+    world.sql(
+        "primary",
+        &format!(
+            "insert into trading.market_data values (now() - interval '3 days', '{FOUND}', 10, 12, 9, 10, 100, 'x')"
+        ),
+    );
+    let ran = world.json(&["jobs", "run", "trading.freshness"]);
+    assert_eq!(ran["findings"]["list"][0]["object"], FOUND, "{ran}");
+    // No agent needs to have seen a job before it is run by hand.
+    let listed = world.json(&["jobs", "list"]);
+    let jobs = listed["jobs"].as_array().unwrap();
+    let job = jobs.iter().find(|job| job["name"] == "trading.freshness").unwrap_or_else(|| panic!("{listed}"));
+    assert_eq!((job["pack"].as_str(), job["last_result"].as_str()), (Some("trading"), Some("succeeded")), "{listed}");
+}
+
 /// Opens the page of a cluster that is well, and leaves it open.
 pub fn shows_a_healthy_cluster(world: &World) -> Browser {
     let mut browser = Browser::start();
@@ -17,6 +37,10 @@ pub fn shows_a_healthy_cluster(world: &World) -> Browser {
     assert_eq!(cards, serde_json::json!(["primary-1", "replica-1"]));
     let role = browser.value("document.querySelector('.replicas .badge').innerText");
     assert!(role.as_str().is_some_and(|role| role.contains("subscriber")), "{role}");
+    browser.wait_for(
+        "what jobs found is told",
+        &format!("document.getElementById('findings')?.innerText.includes('{FOUND}')"),
+    );
     assert!(browser.value("document.title").as_str().unwrap().contains(&world.cluster));
     browser.is_legible();
     browser.keep_picture("healthy-phone-light", PHONE, "light");

@@ -32,6 +32,7 @@ pub fn resolve(file: &Fields<'_>, problems: &mut Problems) -> Option<DataJob> {
     let timeout = timing::within(&keys, "timeout", &jobs::TIMEOUTS, DataJob::TIMEOUT, problems);
     let job = DataJob {
         name: DataJob::RETENTION.to_owned(),
+        pack: None,
         task: Task::Retention(rules),
         timing,
         timeout,

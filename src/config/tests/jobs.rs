@@ -45,5 +45,44 @@ fn retention_is_a_job_of_its_own_once_a_day_unless_told() {
         let Task::Retention(rules) = &job.task else { panic!("{job:?}") };
         assert_eq!((rules[0].drop_after, rules[0].floor), (Age { count: 2, unit: AgeUnit::Year }, floor));
     }
-    assert!(good("retention: []").jobs.is_empty());
+    assert!(good("packs: []\nretention: []").jobs.is_empty());
+}
+
+/// Name, schedule, time zone and role of every job that a pack brings.
+fn brought(packs: &str) -> Vec<String> {
+    let line = |job: &DataJob| {
+        let timing = job.timing.as_ref().expect("a pack's job has times");
+        format!("{} | {} | {} | {}", job.name, timing.cron, timing.zone, job.role())
+    };
+    good(&format!("packs: {packs}")).jobs.iter().map(line).collect()
+}
+
+#[test]
+fn packs_bring_the_jobs_that_their_guides_ask_for() {
+    let all = "[trading, l0_pipeline, dashboard, market_data, etl]";
+    insta::assert_snapshot!(brought(all).join("\n"));
+    assert_eq!(brought("[etl, ./mine]").len(), 3);
+    assert_eq!(brought("[]"), [""; 0]);
+}
+
+#[test]
+fn only_what_a_guide_states_as_its_retention_deletes_rows() {
+    let jobs = good("packs: [trading, l0_pipeline, dashboard, market_data, etl]").jobs;
+    let deletes = |job: &&DataJob| {
+        let Task::Sql { sql, .. } = &job.task else { panic!("{job:?}") };
+        ["delete", "drop", "truncate", "cleanup", "archive"].iter().any(|word| sql.contains(word))
+    };
+    let names: Vec<&str> = jobs.iter().filter(deletes).map(|job| job.name.as_str()).collect();
+    assert_eq!(names, ["l0_pipeline.cleanup", "market_data.archive-ohlcv"]);
+}
+
+#[test]
+fn every_built_in_pack_brings_the_jobs_that_lie_beside_it() {
+    use crate::config::pack_jobs;
+    let known: Vec<&str> = pack_jobs::ALL.iter().map(|(pack, _)| *pack).collect();
+    assert_eq!(known, crate::schema::packs::built_in());
+    for (pack, text) in pack_jobs::ALL {
+        let jobs = crate::config::resolve::jobs::of_pack(pack, text);
+        assert!(jobs.iter().all(|job| job.pack.as_deref() == Some(pack)), "{pack}");
+    }
 }

@@ -85,7 +85,8 @@ async fn next(mut open: Open) -> Option<(Vec<Result<Event, Infallible>>, Open)> 
     }
     let (html, looked) = {
         let latest = open.source.latest.borrow();
-        (super::main(&Page::of(&latest, now, SystemTime::now().into())), view::looked(&latest))
+        let findings = open.source.passes.findings();
+        (super::main(&Page::of(&latest, &findings, now, SystemTime::now().into())), view::looked(&latest))
     };
     let mut events = Vec::new();
     if html != open.sent {

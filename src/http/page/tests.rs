@@ -6,6 +6,7 @@ use chrono::DateTime;
 
 use super::view::Tone;
 use super::*;
+use crate::metrics::JobFindings;
 use crate::model::backup_runs::DrillSeen;
 use crate::model::names::Ident;
 use crate::plan::hold::{Hold, Reason};
@@ -95,7 +96,7 @@ fn troubled() -> Status {
 }
 
 fn html(latest: &Latest, now: Instant) -> String {
-    let page = Page::of(latest, now, clock());
+    let page = Page::of(latest, &JobFindings::new(), now, clock());
     Document { page: &page, looked: &view::looked(latest), style: "", script: "", version: "0", links: &["/livez"] }
         .render()
         .expect("to memory")
@@ -104,13 +105,13 @@ fn html(latest: &Latest, now: Instant) -> String {
 #[test]
 fn a_cluster_that_is_well() {
     let now = Instant::now();
-    insta::assert_debug_snapshot!(Page::of(&latest(well(), now), now, clock()));
+    insta::assert_debug_snapshot!(Page::of(&latest(well(), now), &JobFindings::new(), now, clock()));
 }
 
 #[test]
 fn a_cluster_in_trouble() {
     let now = Instant::now();
-    insta::assert_debug_snapshot!(Page::of(&latest(troubled(), now), now, clock()));
+    insta::assert_debug_snapshot!(Page::of(&latest(troubled(), now), &JobFindings::new(), now, clock()));
 }
 
 #[test]
@@ -118,7 +119,7 @@ fn what_was_seen_long_ago_is_nowhere_shown_as_what_is() {
     let now = Instant::now();
     let latest = latest(well(), now);
     let later = now + FRESH_FOR + Duration::from_secs(15);
-    let page = Page::of(&latest, later, clock());
+    let page = Page::of(&latest, &JobFindings::new(), later, clock());
     assert_eq!((page.health.tone, page.health.word.as_str()), (Tone::Unknown, "not known"));
     assert_eq!(
         page.sentence,
@@ -137,7 +138,7 @@ fn what_was_seen_long_ago_is_nowhere_shown_as_what_is() {
     }
     assert!(html.contains("was primary") && html.contains("Nodes, as last seen"), "{html}");
     // What is read aloud does not count the seconds.
-    assert_eq!(Page::of(&latest, later + Duration::from_secs(1), clock()).sentence, page.sentence);
+    assert_eq!(Page::of(&latest, &JobFindings::new(), later + Duration::from_secs(1), clock()).sentence, page.sentence);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! word or a sign does not say too.
 
 mod backups;
+mod findings;
 mod nodes;
 mod outside;
 mod promotions;
@@ -13,6 +14,7 @@ use std::time::Instant;
 use chrono::{DateTime, SecondsFormat, Utc};
 
 use crate::clock::rfc3339;
+use crate::metrics::JobFindings;
 use crate::model::cluster::Health;
 use crate::model::readable::{self, span};
 use crate::plan::hold::Hold;
@@ -20,6 +22,7 @@ use crate::status::latest::Latest;
 use crate::status::{HypertableStatus, Status};
 
 pub use backups::{JobRow, Mark, Tick, TimeRow};
+pub use findings::FindingRow;
 pub use nodes::{ChunksBar, NodeCard, Row};
 pub use outside::OutsideRow;
 pub use promotions::PromotionRow;
@@ -65,6 +68,10 @@ pub struct Seen {
     pub outside: Vec<OutsideRow>,
     /// The last changes of the primary.
     pub promotions: Vec<PromotionRow>,
+    /// What data jobs found; not of this look, but each of its job's last run.
+    pub findings: Vec<FindingRow>,
+    /// How many more they found.
+    pub findings_left_out: u64,
     /// Backup jobs.
     pub jobs: Vec<JobRow>,
     /// The marks of the timelines' common axis.
@@ -235,7 +242,7 @@ pub fn looked(latest: &Latest) -> String {
 
 impl Page {
     /// What is to be shown now. `clock` is the same time as `now`.
-    pub fn of(latest: &Latest, now: Instant, clock: DateTime<Utc>) -> Self {
+    pub fn of(latest: &Latest, findings: &JobFindings, now: Instant, clock: DateTime<Utc>) -> Self {
         let Some(look) = &latest.look else {
             let because = latest.failure.clone();
             return Self {
@@ -272,7 +279,7 @@ impl Page {
             health,
             sentence,
             warning,
-            seen: Some(Seen::of(status, is_old, clock)),
+            seen: Some(Seen::of(status, findings, is_old, clock)),
         }
     }
 }
@@ -309,7 +316,7 @@ fn sentence(status: &Status) -> String {
 }
 
 impl Seen {
-    fn of(status: &Status, is_old: bool, clock: DateTime<Utc>) -> Self {
+    fn of(status: &Status, findings: &JobFindings, is_old: bool, clock: DateTime<Utc>) -> Self {
         let (passes, mut needs): (Vec<&Hold>, Vec<&Hold>) =
             status.holds.iter().partition(|hold| hold.reason.is_passing());
         needs.sort_by_key(|hold| !hold.reason.is_refusal());
@@ -326,6 +333,8 @@ impl Seen {
             hypertables: status.hypertables.clone(),
             outside: outside::rows(status, is_old),
             promotions: status.promotions.iter().take(MOST_PROMOTIONS).map(|it| PromotionRow::of(it, clock)).collect(),
+            findings: findings::rows(findings, clock),
+            findings_left_out: findings.values().map(|found| found.findings.left_out).sum(),
             jobs: status.backups.jobs.iter().map(|job| JobRow::of(job, is_old, clock)).collect(),
             ticks: backups::ticks(),
         }

@@ -6,8 +6,9 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
 use crate::model::backup_runs::{
-    BackupsSeen, DrillSeen, JobSeen, RunOutcome, RunSeen, ScheduledSeen, SuccessSeen, WalSeen,
+    BackupsSeen, DrillSeen, FindingsSeen, JobSeen, RunOutcome, RunSeen, ScheduledSeen, SuccessSeen, WalSeen,
 };
+use crate::model::finding::{Finding, Findings};
 
 /// All jobs. Times are seconds since 1970.
 #[derive(Debug, Deserialize)]
@@ -37,6 +38,15 @@ struct JobRow {
     succeeded: Option<SuccessRow>,
     verified: Option<i64>,
     drill: Option<DrillRow>,
+    #[serde(default)]
+    findings: Option<FindingsRow>,
+}
+
+#[derive(Debug, Deserialize)]
+struct FindingsRow {
+    found: i64,
+    list: Vec<Finding>,
+    left_out: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -133,6 +143,10 @@ impl JobRow {
                 millis: row.millis,
                 rows: row.rows,
                 differences: row.differences,
+            }),
+            findings: self.findings.map(|row| FindingsSeen {
+                found: time(row.found),
+                findings: Findings { list: row.list, left_out: row.left_out },
             }),
         }
     }

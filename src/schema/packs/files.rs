@@ -19,6 +19,8 @@ const ALIKE: f64 = 0.7;
 pub(super) struct Files {
     /// Where they are, for people.
     pub(super) place: String,
+    /// They come from the binary.
+    pub(super) is_built_in: bool,
     /// Their bytes by name; `None` is no regular file.
     pub(super) entries: BTreeMap<String, Option<Vec<u8>>>,
 }
@@ -64,7 +66,7 @@ impl Files {
         let dir = BUILT_IN.dirs().find(|dir| name_of(dir.path()) == name)?;
         let directories = dir.dirs().map(|dir| (name_of(dir.path()), None));
         let files = dir.files().map(|file| (name_of(file.path()), Some(file.contents().to_vec())));
-        Some(Self { place: format!("built-in:{name}"), entries: directories.chain(files).collect() })
+        Some(Self { place: format!("built-in:{name}"), is_built_in: true, entries: directories.chain(files).collect() })
     }
 
     fn in_directory(path: &Path, problems: &mut Vec<PackProblem>) -> Option<Self> {
@@ -93,7 +95,7 @@ impl Files {
                 Err(source) => problems.push(unreadable(path.display().to_string(), source)),
             }
         }
-        Some(Self { place, entries })
+        Some(Self { place, is_built_in: false, entries })
     }
 
     /// The path of one of them, for people.

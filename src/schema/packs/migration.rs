@@ -8,6 +8,7 @@ use super::files::{Files, meant};
 use super::manifest;
 use super::problem::PackProblem;
 use super::script::{self, Statement};
+use crate::config::pack_jobs;
 use crate::model::pack::{Migration, MigrationId, Needs};
 
 /// The file that explains a pack to people.
@@ -24,6 +25,13 @@ pub(super) fn read_all(files: &Files, pack: &str, problems: &mut Vec<PackProblem
             continue;
         }
         let path = files.path(file);
+        if file == pack_jobs::FILE {
+            // Those of the packs in the binary are read with the configuration.
+            if !files.is_built_in {
+                problems.push(PackProblem::Jobs { path });
+            }
+            continue;
+        }
         let (Some((number, what)), Some(bytes)) = (parse_name(file), bytes) else {
             problems.push(PackProblem::Stray { path });
             continue;

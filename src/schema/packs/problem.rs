@@ -105,6 +105,12 @@ pub enum PackProblem {
         /// The file or directory.
         path: String,
     },
+    /// A directory has jobs, and nobody would run them.
+    #[error("{path}: jobs of a pack in a directory would never run")]
+    Jobs {
+        /// The file.
+        path: String,
+    },
     /// The file is not text.
     #[error("{path} is not UTF-8")]
     NotUtf8 {
@@ -201,6 +207,10 @@ impl PackProblem {
             Self::NameTaken { .. } => "name one of them otherwise, or leave it out".to_owned(),
             Self::Stray { .. } => {
                 "a pack holds pack.yaml, README.md and migrations such as 001_first_tables.sql".to_owned()
+            }
+            Self::Jobs { .. } => {
+                "write them under `jobs` in hypertide.yaml: the agent runs them, and has no files of the directory"
+                    .to_owned()
             }
             Self::NotUtf8 { .. } => "save it as UTF-8".to_owned(),
             Self::SameNumber { .. } => "give the newer one the next free number".to_owned(),

@@ -7,6 +7,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use super::*;
+use crate::config::pack_jobs;
 use crate::model::pack::Needs;
 
 const MANIFEST: &str = "name: mine\ndescription: d\npublished: [a]\nschemas: [a, b]\n";
@@ -39,6 +40,12 @@ fn problems_of_sql(sql: &str) -> Vec<String> {
 
 fn problems_of_manifest(manifest: &str) -> Vec<String> {
     problems(&[("pack.yaml", manifest)])
+}
+
+#[test]
+fn jobs_of_a_directory_are_refused_and_not_left_alone() {
+    let found = problems(&[("pack.yaml", MANIFEST), ("001_x.sql", "select 1"), ("jobs.yaml", "jobs: []")]);
+    assert_eq!(found, ["jobs.yaml: jobs of a pack in a directory would never run"]);
 }
 
 #[test]
@@ -231,7 +238,18 @@ fn the_binary_embeds_the_packs_that_are_on_disk() {
     assert_eq!(on_disk, built_in().into_iter().collect());
     for name in on_disk {
         let embedded = load(&[PackRef::BuiltIn(name.clone())]).unwrap();
-        let read = load(&[PackRef::Directory(root.join(name))]).unwrap();
+        // A directory of the user's own has no jobs, so this one has them elsewhere.
+        let copy = tempfile::tempdir().unwrap();
+        for file in fs::read_dir(root.join(&name)).unwrap().map(Result::unwrap) {
+            if file.file_name() == pack_jobs::FILE {
+                let (_, jobs) =
+                    pack_jobs::ALL.into_iter().find(|(pack, _)| *pack == name).expect("the binary has them");
+                assert_eq!(fs::read_to_string(file.path()).unwrap(), jobs);
+            } else {
+                fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
+            }
+        }
+        let read = load(&[PackRef::Directory(copy.path().to_owned())]).unwrap();
         assert_eq!(embedded, read);
     }
 }
