@@ -26,7 +26,9 @@ mod restart;
 mod restore;
 mod retention;
 mod schema;
+mod schema_docs;
 mod schema_dump;
+mod schema_new;
 mod signals;
 mod status;
 mod switchover;
@@ -93,6 +95,8 @@ async fn run(cli: &Cli) -> Result<u8, Failure> {
         Verb::Schema { verb: SchemaVerb::Apply { plan } } => schema::apply(cli, *plan).await,
         Verb::Schema { verb: SchemaVerb::Status } => schema::status(cli).await,
         Verb::Schema { verb: SchemaVerb::Dump(args) } => Box::pin(schema_dump::run(cli, args)).await,
+        Verb::Schema { verb: SchemaVerb::New { name, dir } } => schema_new::run(cli, name, dir),
+        Verb::Schema { verb: SchemaVerb::Docs(args) } => Box::pin(schema_docs::run(cli, args)).await,
         Verb::Replica { verb: ReplicaVerb::Add(args) } => replica::add(cli, args).await,
         Verb::Replica { verb: ReplicaVerb::Remove { node, plan } } => replica::remove(cli, node, *plan).await,
         Verb::Switchover(args) => Box::pin(switchover::run(cli, args)).await,

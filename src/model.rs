@@ -7,6 +7,7 @@ pub mod backup_runs;
 pub mod chunk;
 pub mod cluster;
 pub mod collecting;
+pub mod description;
 pub mod desired;
 pub mod digest;
 pub mod endpoint;

@@ -1,3 +1,5 @@
-//! What the database holds: packs of SQL migrations, read and checked.
+//! What the database holds: packs of SQL migrations, read, checked and begun, and the schema described for people.
 
+pub mod docs;
+pub mod fresh;
 pub mod packs;

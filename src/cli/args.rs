@@ -198,6 +198,30 @@ pub enum SchemaVerb {
     Status,
     /// Write the schema down as text that restores to an equal schema, hypertables included
     Dump(DumpArgs),
+    /// Begin the next migration of a pack in a directory, with a head that tells the rules
+    New {
+        /// What it does: a-z, 0-9, `-` and `_`
+        name: String,
+        /// The pack's directory
+        #[arg(long, value_name = "DIR")]
+        dir: PathBuf,
+    },
+    /// Describe the live schema in Markdown: tables, hypertables, indexes, views, functions, grants
+    Docs(DocsArgs),
+}
+
+/// Arguments of `schema docs`.
+#[derive(Debug, Args)]
+pub struct DocsArgs {
+    /// Any database instead of the cluster's: `postgres://user@host:port/database`. A password is better left to ~/.pgpass
+    #[arg(long, value_name = "URL", env = "HYPERTIDE_BACKUP_URL", hide_env_values = true)]
+    pub url: Option<String>,
+    /// Write it to this file [default: to standard output]
+    #[arg(long, value_name = "FILE", conflicts_with = "check")]
+    pub out: Option<PathBuf>,
+    /// Compare it with this file, and exit with 1 and a diff when it differs
+    #[arg(long, value_name = "FILE")]
+    pub check: Option<PathBuf>,
 }
 
 /// Arguments of `schema dump`.

@@ -28,6 +28,7 @@ use crate::plan::hold::Hold;
 use crate::plan::restore::Refusal;
 use crate::postgres::session::PostgresError;
 use crate::postgres::setup::MigrationError;
+use crate::schema::fresh::FreshError;
 use crate::schema::packs::PackError;
 use crate::site::ReachError;
 use crate::store::{Fault, StoreError};
@@ -100,6 +101,13 @@ impl From<ConfigError> for Failure {
 impl From<PartsError> for Failure {
     fn from(error: PartsError) -> Self {
         Self::of(exit::USAGE, &error, Some(error.help()))
+    }
+}
+
+impl From<FreshError> for Failure {
+    fn from(error: FreshError) -> Self {
+        let exit = if matches!(error, FreshError::Write { .. }) { exit::FAILED } else { exit::USAGE };
+        Self::of(exit, &error, Some(error.help().to_owned()))
     }
 }
 

@@ -1,6 +1,6 @@
 //! `schema dump`: the schema as text, on the terminal, into a directory, or compared with what is committed there.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use futures_util::future::try_join;
 use serde::Serialize;
@@ -32,18 +32,35 @@ struct Document {
     diff: Option<String>,
 }
 
+/// What an [`Origin`] borrows from.
+#[derive(Default)]
+pub(super) struct Ground {
+    engine: Option<Engine>,
+    context: Option<Context>,
+}
+
 /// Runs the verb.
 pub async fn run(cli: &Cli, args: &DumpArgs) -> Result<u8, Failure> {
     let text = read(cli, args.url.as_deref()).await?;
+    if let Some(dir) = &args.out {
+        std::fs::create_dir_all(dir).map_err(|error| {
+            Failure::new(exit::FAILED, format!("cannot make the directory {}: {error}", dir.display()))
+        })?;
+    }
+    let file = |dir: &PathBuf| dir.join(ddl::FILE_NAME);
+    tell(cli, text, args.out.as_ref().map(file).as_deref(), args.check.as_ref().map(file).as_deref())
+}
+
+/// Prints the text, writes it to a file, or says how it differs from one.
+pub(super) fn tell(cli: &Cli, text: String, out: Option<&Path>, check: Option<&Path>) -> Result<u8, Failure> {
     let nothing = Document { schema: None, file: None, is_equal: None, diff: None };
-    if let Some(dir) = &args.check {
-        let file = dir.join(ddl::FILE_NAME);
-        let committed = match std::fs::read_to_string(&file) {
+    if let Some(file) = check {
+        let committed = match std::fs::read_to_string(file) {
             Ok(committed) => committed,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
             Err(error) => return Err(Failure::new(exit::USAGE, format!("cannot read {}: {error}", file.display()))),
         };
-        let diff = (committed != text).then(|| difference(&committed, &text, &file));
+        let diff = (committed != text).then(|| difference(&committed, &text, file));
         let is_equal = diff.is_none();
         if cli.json {
             let file = Some(file.display().to_string());
@@ -56,10 +73,9 @@ pub async fn run(cli: &Cli, args: &DumpArgs) -> Result<u8, Failure> {
         }
         return Ok(if is_equal { exit::DONE } else { exit::FAILED });
     }
-    if let Some(dir) = &args.out {
-        let file = dir.join(ddl::FILE_NAME);
-        let written = std::fs::create_dir_all(dir).and_then(|()| std::fs::write(&file, &text));
-        written.map_err(|error| Failure::new(exit::FAILED, format!("cannot write {}: {error}", file.display())))?;
+    if let Some(file) = out {
+        std::fs::write(file, &text)
+            .map_err(|error| Failure::new(exit::FAILED, format!("cannot write {}: {error}", file.display())))?;
         let file = file.display().to_string();
         if cli.json {
             render::json(&Document { file: Some(file), ..nothing });
@@ -74,20 +90,23 @@ pub async fn run(cli: &Cli, args: &DumpArgs) -> Result<u8, Failure> {
     Ok(exit::DONE)
 }
 
-async fn read(cli: &Cli, url: Option<&str>) -> Result<String, Failure> {
-    // What the tools are made ready with, when they are wanted.
-    let (engine, context);
-    let origin = if let Some(url) = url {
+/// The database that is meant: that of the URL, or the cluster's on its primary.
+pub(super) async fn origin<'a>(cli: &Cli, url: Option<&str>, ground: &'a mut Ground) -> Result<Origin<'a>, Failure> {
+    if let Some(url) = url {
         let external = External::parse(url, |name| std::env::var(name).ok())?;
-        engine = Engine::connect().await.ok();
-        Origin::external(engine.as_ref(), &external).await?
-    } else {
-        context = Context::open(cli, Reach::Published).await?;
-        let observed = context.observe().await?;
-        let node = context.find("primary", &observed)?;
-        Origin::node(&context.site, &node.name, node.port, Role::Primary, None).await?
-    };
-    let Origin { session, tools, database, .. } = origin;
+        // What the tools are made ready with, when they are wanted.
+        ground.engine = Engine::connect().await.ok();
+        return Ok(Origin::external(ground.engine.as_ref(), &external).await?);
+    }
+    let context = ground.context.insert(Context::open(cli, Reach::Published).await?);
+    let observed = context.observe().await?;
+    let node = context.find("primary", &observed)?;
+    Ok(Origin::node(&context.site, &node.name, node.port, Role::Primary, None).await?)
+}
+
+async fn read(cli: &Cli, url: Option<&str>) -> Result<String, Failure> {
+    let mut ground = Ground::default();
+    let Origin { session, tools, database, .. } = origin(cli, url, &mut ground).await?;
     let (reading, tools) =
         try_join(async { Ok(Reading::begin(session, None).await?) }, async { Ok::<_, BackupError>(tools.await?) })
             .await?;

@@ -3,6 +3,7 @@
 //! Needs nothing installed: it works on any PostgreSQL, with or without TimescaleDB, on a standby too. Changes nothing.
 
 pub mod ddl;
+pub mod described;
 pub mod known;
 pub mod objects;
 pub mod source;

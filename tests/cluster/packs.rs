@@ -149,6 +149,30 @@ fn packs_bring_jobs(world: &World) {
     assert_eq!(world.sql("primary", known), "3", "the agent knows them");
 }
 
+/// The description of the live schema is complete, the same again, and follows a change.
+fn the_schema_is_described(world: &World) {
+    let file = world.dir.path().join("schema.md");
+    let path = file.to_str().unwrap();
+    world.ok(&["schema", "docs", "--out", path]);
+    let text = std::fs::read_to_string(&file).unwrap();
+    for line in [
+        "### Hypertable `trading.market_data`",
+        "- `dimension timestamp every 7 days`",
+        "- `chunks in schema trading_chunks`",
+        "| `volume` | bigint | no |",
+        "### Materialized view `l0_pipeline.daily_ohlc_summary`",
+        "- `app: delete, insert, select, update`",
+        "| `delete_old_data(keep interval DEFAULT '90 days'::interval, as_of timestamp with time zone DEFAULT now())` |",
+    ] {
+        assert!(text.contains(line), "{line} is not in\n{text}");
+    }
+    assert!(!text.contains("_timescaledb_internal") && !text.contains("## Schema `hypertide`"), "{text}");
+    assert_eq!(world.run(&["schema", "docs", "--check", path]).code, 0);
+    world.sql("primary", "comment on table etl.websocket_messages is 'Other words.'");
+    let check = world.run(&["schema", "docs", "--check", path]);
+    assert!(check.code == 1 && check.stdout.contains("\n+Other words.\n"), "{} {}", check.code, check.stdout);
+}
+
 /// A file with some bad rows goes in but for those, over whatever is there, and arrives on the replica.
 fn a_file_loads(world: &World) {
     const ROWS: usize = 20_000;
@@ -236,6 +260,7 @@ fn all_packs_share_a_cluster_and_arrive_on_a_logical_replica() {
     }
     world.eventually("every chunk is mirrored", || world.status()["health"] == "healthy");
     jobs_run(&world);
+    the_schema_is_described(&world);
     // What it writes would be on its way while the sides are compared.
     world.configure(RETENTION);
     world.ok(&["up"]);
