@@ -195,15 +195,15 @@ impl Engine {
         });
         let (mut stdout, mut stderr) = (tokio::io::stdout(), tokio::io::stderr());
         while let Some(chunk) = output.next().await {
+            // What is written and not flushed is lost when this process ends.
             let written = match chunk.map_err(failed)? {
-                LogOutput::StdErr { message } => stderr.write_all(&message).await,
+                LogOutput::StdErr { message } => write(&mut stderr, &message).await,
                 LogOutput::StdOut { message } | LogOutput::Console { message } | LogOutput::StdIn { message } => {
-                    stdout.write_all(&message).await
+                    write(&mut stdout, &message).await
                 }
             };
-            let flushed = stdout.flush().await;
             // Nobody reads our output any more (`psql | head`): there is nothing left to do, and nobody to wait for.
-            if written.and(flushed).is_err() {
+            if written.is_err() {
                 feed.abort();
                 return Ok(self.exec_code(&id).await?.unwrap_or_default());
             }
@@ -219,6 +219,11 @@ impl Engine {
             tokio::time::sleep(END_POLL).await;
         }
     }
+}
+
+async fn write(to: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> std::io::Result<()> {
+    to.write_all(bytes).await?;
+    to.flush().await
 }
 
 /// Gives the command's terminal the size of ours, at first and after each SIGWINCH.

@@ -35,6 +35,7 @@ async fn one_command_gives_a_primary_and_a_replica_whose_hypertables_replicate()
     roles_may_do_what_they_are_for_and_no_more(&world).await;
     tables_that_somebody_has_locked_hide_nothing(&world).await;
     the_agent_brings_back_what_dies(&world).await;
+    what_psql_says_last_is_shown(&world);
     down_and_up_keep_the_data(&world).await;
     let lines = world.json(&["logs", "primary", "--tail", "5"]);
     assert_eq!(lines["lines"][0]["node"], "primary-1", "{lines}");
@@ -151,6 +152,14 @@ async fn the_agent_brings_back_what_dies(world: &World) {
     docker().kill_container(&world.container("agent"), kill()).await.unwrap();
     world.ok(&["up"]);
     assert_eq!(world.status()["agent"], "running");
+}
+
+/// However soon it ends after that.
+fn what_psql_says_last_is_shown(world: &World) {
+    for _ in 0..20 {
+        let failed = world.run(&["psql", "primary", "--", "-Xc", "select 1 / 0"]);
+        assert!(failed.code == 1 && failed.stderr.contains("division by zero"), "{} {}", failed.code, failed.stderr);
+    }
 }
 
 async fn down_and_up_keep_the_data(world: &World) {

@@ -87,7 +87,7 @@ fn has_taken_over(world: &World, from: &str, to: &str, epoch: u64) {
     assert_eq!(world.sql(to, "show default_transaction_read_only"), "off");
     assert_eq!(world.sql(from, "show default_transaction_read_only"), "on");
     let refused = world.run(&["psql", from, "--", "-c", "begin read write; insert into trading.acked values (-1)"]);
-    assert!(refused.stderr.contains("logical replica"), "{from} takes writes: {}", refused.stderr);
+    assert!(refused.stderr.contains("logical replica"), "{from} takes writes: {}{}", refused.stdout, refused.stderr);
     world.sql(to, "insert into trading.counted (word) select 'w' from generate_series(1, 10)");
     // Two chunks that nobody has yet.
     world.sql(
