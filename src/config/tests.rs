@@ -96,7 +96,7 @@ fn the_documented_example_is_valid_and_mostly_the_default() {
     assert!(!as_by_default.outside.is_empty());
     as_by_default.outside = Outside::default();
     assert_eq!(std::mem::take(&mut as_by_default.backups).len(), 1);
-let by_default = good("").jobs.len();
+    let by_default = good("").jobs.len();
     assert_eq!(as_by_default.jobs.drain(..2).filter(|job| job.pack.is_none()).count(), 2);
     assert_eq!(as_by_default.jobs.len(), by_default);
     assert_eq!(as_by_default.monitoring, Monitoring { wish: Wish::On, ..Monitoring::default() });
