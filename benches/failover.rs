@@ -120,6 +120,8 @@ fn up(dir: &Path, mode: &str) {
     for node in if mode == "logical" { &["primary", "replica"][..] } else { &["primary"] } {
         hypertide(dir, &["psql", node, "--", "-1qXc", make]);
     }
+    // The first table of a published schema.
+    hypertide(dir, &["up"]);
     whole(dir, None);
 }
 
