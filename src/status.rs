@@ -28,7 +28,7 @@ use crate::plan::chunks::strategy::{self, Strategy};
 use crate::plan::chunks::{self, Completeness};
 use crate::plan::hold::{Hold, Reason};
 use crate::plan::readiness::{self, Ineligible};
-use crate::plan::step::Plan;
+use crate::plan::step::{Plan, Step};
 use crate::plan::synchronous::sender_name;
 use crate::plan::topology;
 use backups::Backups;
@@ -62,6 +62,8 @@ pub struct Status {
     pub failover: FailoverStatus,
     /// The last changes of the primary, the newest first.
     pub promotions: Vec<PastPromotion>,
+    /// What is lacking and about to be done by the agent, or by `up`; what only prepares or tidies up is not counted.
+    pub pending: Vec<Step>,
     /// What is wanted and not done, and why.
     pub holds: Vec<Hold>,
     /// When backups last succeeded and were last restored and compared.
@@ -176,7 +178,7 @@ pub struct Verification {
 impl Status {
     /// Puts together what an observation says, and the plan made from it: what is still to be done or held is not healthy.
     pub fn new(desired: &Desired, observed: &Observed, plan: Plan) -> Self {
-        let is_settled = plan.is_settled();
+        let pending: Vec<Step> = plan.steps().filter(|step| !step.is_upkeep()).cloned().collect();
         let mut holds = plan.holds;
         let nodes = topology::nodes(desired, observed);
         let primary = topology::primary(&nodes, observed).ok();
@@ -221,7 +223,7 @@ impl Status {
         }
         let health = match writer {
             None => Health::Down,
-            Some(_) if is_settled && holds.is_empty() && nodes.iter().all(NodeStatus::is_well) => Health::Healthy,
+            Some(_) if pending.is_empty() && holds.is_empty() && nodes.iter().all(NodeStatus::is_well) => Health::Healthy,
             Some(_) => Health::Degraded,
         };
         Self {
@@ -239,6 +241,7 @@ impl Status {
                 paused: primary.and_then(|primary| topology::failover_pause(&primary, observed).copied()),
             },
             promotions: database.map(|database| database.promotions.clone()).unwrap_or_default(),
+            pending,
             holds,
             backups: Backups::of(&desired.backups, database.map(|database| &database.backups)),
             agent,

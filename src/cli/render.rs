@@ -96,6 +96,7 @@ pub fn status_text(status: &Status) -> String {
     lines.extend(failover::text(status));
     lines.extend(outside::text(status));
     lines.extend(backups::text(status));
+    lines.extend(status.pending.iter().map(|step| format!("pending: {step}")));
     lines.extend(holds_text(&status.holds));
     lines.join("\n")
 }

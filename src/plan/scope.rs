@@ -8,12 +8,17 @@ use crate::model::observed::DatabaseSeen;
 use crate::model::pack::Pack;
 
 /// The schemas whose tables are to be published, chunk schemas not counted: those the configuration names, else those
-/// the packs publish, else `public`. Whoever does not know the packs (`None`) goes by what is published already.
+/// the packs publish, else `public`. Whoever has not read the packs (`None`) goes by what is published already, unless the
+/// configuration names no pack, which there is nothing to read of.
 pub fn schemas(desired: &Desired, packs: Option<&[Pack]>) -> BTreeSet<Ident> {
     if let Some(schemas) = &desired.publication.schemas {
         return schemas.iter().cloned().collect();
     }
-    let Some(packs) = packs else { return BTreeSet::new() };
+    let packs = match packs {
+        Some(packs) => packs,
+        None if desired.packs.is_empty() => &[],
+        None => return BTreeSet::new(),
+    };
     let published: BTreeSet<Ident> = packs.iter().flat_map(|pack| pack.published.iter().cloned()).collect();
     if published.is_empty() { BTreeSet::from([Ident::new("public").expect("valid")]) } else { published }
 }
@@ -53,6 +58,7 @@ pub fn is_of_one_node(schema: &Ident) -> bool {
 mod tests {
     use super::*;
     use crate::model::chunk::Hypertable;
+    use crate::model::desired::PackRef;
     use crate::plan::simulate::finished;
     use crate::plan::simulate::world::{ident, table};
 
@@ -79,7 +85,9 @@ mod tests {
         assert_eq!(words(&schemas(&desired, Some(&packs))), "a b");
         assert_eq!(words(&schemas(&desired, Some(&packs[2..]))), "public");
         assert_eq!(words(&schemas(&desired, Some(&[]))), "public");
-        assert_eq!(words(&schemas(&desired, None)), "", "whoever knows no packs guesses nothing");
+        assert_eq!(words(&schemas(&desired, None)), "public", "there is no pack to know");
+        desired.packs = vec![PackRef::BuiltIn("p".into())];
+        assert_eq!(words(&schemas(&desired, None)), "", "whoever has not read the packs guesses nothing");
         desired.publication.schemas = Some(vec![ident("mine")]);
         assert_eq!(words(&schemas(&desired, Some(&packs))), "mine");
         assert_eq!(words(&schemas(&desired, None)), "mine");

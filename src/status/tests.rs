@@ -106,7 +106,10 @@ fn health_and_roles_follow_what_is_seen() {
     for (case, happen, expected) in table {
         let mut cluster = healthy();
         happen(&mut cluster);
-        assert_eq!(summary(&status(&cluster)), expected, "{case}");
+        let status = status(&cluster);
+        assert_eq!(summary(&status), expected, "{case}");
+        let says_why = !status.pending.is_empty() || !status.holds.is_empty();
+        assert_eq!(says_why, status.health != Health::Healthy, "{case}");
     }
 }
 

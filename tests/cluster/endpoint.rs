@@ -181,6 +181,8 @@ async fn clients_are_let_in_led_held_and_served() {
         }
     }
 
+    a_first_table_needs_no_up(&world);
+
     is_held_and_served(&world, write).await;
     a_crowd_is_held_without_an_error(&world, write).await;
     a_transaction_keeps_from_pausing(&world, write).await;
@@ -209,6 +211,16 @@ async fn clients_are_let_in_led_held_and_served() {
         docker().inspect_container(&world.container(access.name()), None).await.expect_err("it is gone");
     }
     assert_eq!(world.status()["endpoint"]["read_write"], format!("127.0.0.1:{}", world.ports[0]));
+}
+
+/// Where no pack publishes anything, what is made by hand in `public` is replicated by the agent alone.
+fn a_first_table_needs_no_up(world: &World) {
+    for node in ["primary-1", "replica-1"] {
+        world.sql(node, "set transaction read write; create table notes (id bigint primary key)");
+    }
+    world.sql("primary", "insert into notes select generate_series(1, 100)");
+    world.eventually("the cluster is healthy", || world.status()["health"] == "healthy");
+    world.eventually_equal("notes", "primary-1", "replica-1");
 }
 
 fn superuser(world: &World) -> String {

@@ -309,9 +309,10 @@ fn sentence(status: &Status) -> String {
         Health::Degraded => "Writes work",
         Health::Down => "No node takes writes",
     };
-    match counts.as_slice() {
-        [] => format!("{writes}; something is being done."),
-        counts => format!("{writes}; {}.", counts.join(", ")),
+    match (counts.as_slice(), status.pending.first()) {
+        ([], Some(step)) => format!("{writes}; about to {step}."),
+        ([], None) => format!("{writes}; something is being done."),
+        (counts, _) => format!("{writes}; {}.", counts.join(", ")),
     }
 }
 

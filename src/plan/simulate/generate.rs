@@ -13,8 +13,8 @@ use super::{Action, Cluster};
 use crate::model::cluster::{Edition, Mode, Seat};
 use crate::model::collecting::Collecting;
 use crate::model::desired::{
-    Desired, DesiredNode, Endpoint, Events, Failover, Guard, ImageChoice, Prefer, PublicationChoice, Setting,
-    Synchronous, WhenLost,
+    Desired, DesiredNode, Endpoint, Events, Failover, Guard, ImageChoice, PackRef, Prefer, PublicationChoice,
+    Setting, Synchronous, WhenLost,
 };
 use crate::model::endpoint::Access;
 use crate::model::monitoring::{Monitor, Monitoring};
@@ -112,7 +112,7 @@ pub fn cluster(modes: &[Mode], packs: Vec<Pack>) -> Cluster {
         publication: PublicationChoice { name: ident("data_pub"), schemas: None },
         verify: None,
         outside: Outside::default(),
-        packs: Vec::new(),
+        packs: packs.iter().map(|pack| PackRef::BuiltIn(pack.name.clone())).collect(),
         synchronous: Synchronous::Off,
         when_lost: WhenLost::Continue,
         failover: Failover { automatic: true, prefer: Prefer::Auto, max_loss_bytes: 0 },
