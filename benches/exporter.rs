@@ -10,7 +10,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use hypertide::metrics::{collectors, ground};
+use hypertide::metrics::collectors;
+use hypertide::metrics::ground::{self, Ground};
 
 const HYPERTIDE: &str = env!("CARGO_BIN_EXE_hypertide");
 const CLUSTER: &str = "benchexporter";
@@ -65,9 +66,10 @@ fn measure(dir: &Path, chunks: u32) {
     println!("\n{chunks} chunks: median and 95th percentile of {SCRAPES} scrapes");
     // Everything that is asked once a minute was asked.
     // Statements keep the comment that each question begins with.
-    let questions = collectors::ALL.iter().map(|collector| collector.sql);
-    let all = [ground::QUESTION, include_str!("../sql/observe/metrics/parts.sql")].into_iter().chain(questions);
-    let heads = all.filter_map(|question| question.lines().next().filter(|line| line.starts_with("--")));
+    let here = Ground { has_timescaledb: true, has_catalog: true, has_statements: true };
+    let questions = collectors::ALL.iter().map(|collector| collector.question.on(here));
+    let heads = std::iter::once(ground::QUESTION).chain(questions);
+    let heads = heads.filter_map(|question| question.lines().next().filter(|line| line.starts_with("--")));
     let heads: Vec<String> = heads.map(|line| format!("'{}'", line.replace('\'', "''"))).collect();
     let counted = || -> u64 {
         let asked = format!("split_part(query, E'\\n', 1) = any (array[{}])", heads.join(", "));

@@ -28,4 +28,5 @@ pub mod seen;
 pub mod segment;
 pub mod sequence;
 pub mod tail;
+pub mod tls_mode;
 pub mod wal;

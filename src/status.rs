@@ -223,7 +223,9 @@ impl Status {
         }
         let health = match writer {
             None => Health::Down,
-            Some(_) if pending.is_empty() && holds.is_empty() && nodes.iter().all(NodeStatus::is_well) => Health::Healthy,
+            Some(_) if pending.is_empty() && holds.is_empty() && nodes.iter().all(NodeStatus::is_well) => {
+                Health::Healthy
+            }
             Some(_) => Health::Degraded,
         };
         Self {

@@ -12,9 +12,10 @@ use tokio_postgres::config::Host;
 
 use super::tools::ServerAddress;
 use crate::model::names::{Ident, NameError, NodeName};
+use crate::model::tls_mode::TlsMode;
 use crate::postgres::password::Password;
 use crate::postgres::session::{PostgresError, Session};
-use crate::postgres::tls::{Mode, Tls, TlsError};
+use crate::postgres::tls::{Tls, TlsError};
 
 /// What a database without a cluster is called in messages.
 const NAME: &str = "external";
@@ -154,11 +155,11 @@ fn tls(
     roots: Option<String>,
     environment: &impl Fn(&str) -> Option<String>,
 ) -> Result<Tls, UrlError> {
-    let word = mode.or_else(|| environment("PGSSLMODE")).unwrap_or_else(|| Mode::Prefer.word().to_owned());
-    let mode = Mode::from_word(&word).ok_or(UrlError::Mode { word })?;
+    let word = mode.or_else(|| environment("PGSSLMODE")).unwrap_or_else(|| TlsMode::Prefer.word().to_owned());
+    let mode = TlsMode::from_word(&word).ok_or(UrlError::Mode { word })?;
     let roots = roots.or_else(|| environment("PGSSLROOTCERT"));
     if roots.as_deref() == Some("system") {
-        return if mode == Mode::VerifyFull { Ok(Tls::new(mode, None)?) } else { Err(UrlError::SystemUnverified) };
+        return if mode == TlsMode::VerifyFull { Ok(Tls::new(mode, None)?) } else { Err(UrlError::SystemUnverified) };
     }
     let usual = || Some(Path::new(&environment("HOME")?).join(".postgresql/root.crt")).filter(|path| path.is_file());
     Ok(Tls::new(mode, roots.map(PathBuf::from).or_else(usual).as_deref())?)
@@ -236,10 +237,10 @@ mod tests {
             assert_eq!(found.server.options, [("sslmode".to_owned(), found.tls.mode().word().to_owned())]);
             found.tls.mode()
         };
-        assert_eq!(mode("postgres://u@h/d", None), Mode::Prefer);
-        assert_eq!(mode("postgres://u@h/d", Some("require")), Mode::Require);
-        assert_eq!(mode("postgres://u@h/d?sslmode=disable", Some("require")), Mode::Disable);
-        assert_eq!(mode("postgres://u@h/d?connect_timeout=3&sslmode=require", None), Mode::Require);
+        assert_eq!(mode("postgres://u@h/d", None), TlsMode::Prefer);
+        assert_eq!(mode("postgres://u@h/d", Some("require")), TlsMode::Require);
+        assert_eq!(mode("postgres://u@h/d?sslmode=disable", Some("require")), TlsMode::Disable);
+        assert_eq!(mode("postgres://u@h/d?connect_timeout=3&sslmode=require", None), TlsMode::Require);
     }
 
     #[test]

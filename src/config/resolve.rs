@@ -74,7 +74,7 @@ pub fn desired(root: &Spanned<Node>, base_dir: &Path) -> Result<Desired, Vec<Pro
     ports.extend(endpoint_ports);
     let failover = failover::failover(&file, problems);
     let metrics = metrics::resolve(&file, base_dir, problems);
-    let collecting = metrics::collecting(&file, problems);
+    let collecting = metrics::collecting(&file, base_dir, &nodes, problems);
     ports.extend(metrics.claim);
     let (monitoring, monitoring_ports) = monitoring::resolve(&file, !metrics.is_off, problems);
     ports.extend(monitoring_ports);
@@ -106,6 +106,14 @@ pub fn desired(root: &Spanned<Node>, base_dir: &Path) -> Result<Desired, Vec<Pro
         backups: backups::resolve(&file, base_dir, problems),
     };
     found.or(desired)
+}
+
+/// A password does not belong in a file that is committed and shown.
+fn refuse_password(entry: Option<&Entry<'_>>, problems: &mut Problems) {
+    let help = "put it into a file of its own and name that with `password_file`";
+    if let Some(entry) = entry {
+        entry.refuse_and_help(problems, "a password does not belong in this file", Some(help.to_owned()));
+    }
 }
 
 fn cluster(file: &Fields<'_>, problems: &mut Problems) -> ClusterName {

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::cluster::{Mode, Seat};
-use crate::model::collecting::Statements;
+use crate::model::collecting::{Statements, WatchedDatabase};
 use crate::model::desired::{DesiredNode, Endpoint, Failover, ImageChoice, PackRef, Prefer, Synchronous, WhenLost};
 use crate::model::endpoint::Pooling;
 use crate::model::monitoring::{MonitorChoice, Monitoring, Wish};
@@ -81,6 +81,26 @@ fn statements_are_told_as_far_as_somebody_wants_them() {
         let desired = good(&format!("metrics: {metrics}\n"));
         assert_eq!(desired.collecting.statements, Statements { top, text }, "{metrics}");
         assert!(desired.metrics.is_some(), "{metrics}");
+    }
+}
+
+#[test]
+fn databases_elsewhere_are_named_by_url() {
+    let urls = [
+        ("postgres://me@db.example:5433/shop", "db.example 5433 shop me Prefer None"),
+        ("postgresql://me@[::1]", "::1 5432 me me Prefer None"),
+        ("postgres://m%40e@10.0.0.1/a%20b?sslmode=require", "10.0.0.1 5432 a b m@e Require None"),
+        ("postgres://me@h/d?sslmode=verify-ca&sslrootcert=a+b.pem", "h 5432 d me VerifyCa Some(\"/conf/a+b.pem\")"),
+        ("postgres://me@h/d?sslmode=verify-full&sslrootcert=system", "h 5432 d me VerifyFull None"),
+    ];
+    for (url, expected) in urls {
+        let text = format!("metrics: {{databases: [{{name: shop, url: '{url}', password_file: secret}}]}}\n");
+        let desired = parse(&text, Path::new("/conf")).expect("well-formed");
+        let [found] = desired.collecting.databases.as_slice() else { panic!("{url}") };
+        let WatchedDatabase { host, port, database, user, tls, roots, .. } = found;
+        assert_eq!(format!("{host} {port} {database} {user} {tls:?} {roots:?}"), expected);
+        assert_eq!((found.name.as_str(), found.password_file.as_deref()), ("shop", Some(Path::new("/conf/secret"))));
+        assert_eq!(found.files().count(), 1 + usize::from(roots.is_some()));
     }
 }
 

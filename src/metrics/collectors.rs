@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::ground::Needs;
+use super::ground::{Ground, Needs};
 use super::groups::{Group, server, statements, tables, timescaledb};
+use crate::model::collecting::Statements;
 
 /// One question to a server. It answers with one row of JSON: an object of lists of rows, by [`Group::key`].
 #[derive(Clone, Copy, Debug)]
@@ -17,9 +18,51 @@ pub struct Collector {
     /// What has to be there.
     pub needs: Needs,
     /// The question.
-    pub sql: &'static str,
+    pub question: Question,
     /// What the answer is.
     pub answer: Answer,
+}
+
+/// A question, as it can be asked where it is asked.
+#[derive(Clone, Copy, Debug)]
+pub enum Question {
+    /// The same everywhere.
+    Same(&'static str),
+    /// By what tells of hypertables and chunks.
+    Chunks {
+        /// hypertide's own schema, which is quick with thousands of them.
+        catalog: &'static str,
+        /// TimescaleDB.
+        timescaledb: &'static str,
+        /// Nothing: there are none.
+        plain: &'static str,
+    },
+}
+
+/// A question about tables, by the file that asks it.
+macro_rules! about_tables {
+    ($file:literal) => {
+        Question::Chunks {
+            catalog: concat!(
+                include_str!("../../sql/observe/metrics/parts/hypertables.sql"),
+                include_str!("../../sql/observe/metrics/parts/retired.sql"),
+                include_str!("../../sql/observe/metrics/parts/plain.sql"),
+                include_str!($file)
+            ),
+            timescaledb: concat!(
+                include_str!("../../sql/observe/metrics/parts/hypertables.sql"),
+                include_str!("../../sql/observe/metrics/parts/no_retired.sql"),
+                include_str!("../../sql/observe/metrics/parts/plain.sql"),
+                include_str!($file)
+            ),
+            plain: concat!(
+                include_str!("../../sql/observe/metrics/parts/no_hypertables.sql"),
+                include_str!("../../sql/observe/metrics/parts/no_retired.sql"),
+                include_str!("../../sql/observe/metrics/parts/plain.sql"),
+                include_str!($file)
+            ),
+        }
+    };
 }
 
 /// Collectors that share a connection and are asked one after the other. One that takes long keeps only its own lane waiting.
@@ -74,7 +117,7 @@ pub const ALL: [Collector; 12] = [
         interval: REACH,
         lane: Lane::Quick,
         needs: Needs::Nothing,
-        sql: include_str!("../../sql/observe/metrics/server.sql"),
+        question: Question::Same(include_str!("../../sql/observe/metrics/server.sql")),
         answer: Answer::Groups(&[server::STATIC, server::POSTMASTER, server::REPLICATION]),
     },
     Collector {
@@ -82,7 +125,7 @@ pub const ALL: [Collector; 12] = [
         interval: USUAL,
         lane: Lane::Quick,
         needs: Needs::Nothing,
-        sql: include_str!("../../sql/observe/metrics/activity.sql"),
+        question: Question::Same(include_str!("../../sql/observe/metrics/activity.sql")),
         answer: Answer::Groups(&[server::STAT_ACTIVITY, server::LOCKS]),
     },
     Collector {
@@ -90,7 +133,7 @@ pub const ALL: [Collector; 12] = [
         interval: USUAL,
         lane: Lane::Quick,
         needs: Needs::Nothing,
-        sql: include_str!("../../sql/observe/metrics/databases.sql"),
+        question: Question::Same(include_str!("../../sql/observe/metrics/databases.sql")),
         answer: Answer::Groups(&[server::STAT_DATABASE, server::STAT_DATABASE_CONFLICTS, server::DATABASE_WRAPAROUND]),
     },
     Collector {
@@ -98,7 +141,7 @@ pub const ALL: [Collector; 12] = [
         interval: USUAL,
         lane: Lane::Quick,
         needs: Needs::Nothing,
-        sql: include_str!("../../sql/observe/metrics/replication.sql"),
+        question: Question::Same(include_str!("../../sql/observe/metrics/replication.sql")),
         answer: Answer::Groups(&[
             server::REPLICATION_SLOTS,
             server::REPLICATION_SLOT,
@@ -111,7 +154,7 @@ pub const ALL: [Collector; 12] = [
         interval: USUAL,
         lane: Lane::Quick,
         needs: Needs::Nothing,
-        sql: include_str!("../../sql/observe/metrics/writing.sql"),
+        question: Question::Same(include_str!("../../sql/observe/metrics/writing.sql")),
         answer: Answer::Groups(&[server::STAT_BGWRITER, server::STAT_CHECKPOINTER, server::STAT_ARCHIVER, server::WAL]),
     },
     Collector {
@@ -119,37 +162,43 @@ pub const ALL: [Collector; 12] = [
         interval: RARE,
         lane: Lane::Quick,
         needs: Needs::Nothing,
-        sql: include_str!("../../sql/observe/metrics/settings.sql"),
+        question: Question::Same(include_str!("../../sql/observe/metrics/settings.sql")),
         answer: Answer::Settings,
     },
     Collector {
         name: "timescaledb",
         interval: USUAL,
         lane: Lane::Slow,
-        needs: Needs::Catalog,
-        sql: include_str!("../../sql/observe/metrics/timescaledb.sql"),
+        needs: Needs::Timescaledb,
+        question: Question::Chunks {
+            catalog: concat!(
+                include_str!("../../sql/observe/metrics/timescaledb/hypertables.sql"),
+                include_str!("../../sql/observe/metrics/timescaledb/chunks.sql"),
+                include_str!("../../sql/observe/metrics/timescaledb.sql")
+            ),
+            timescaledb: concat!(
+                include_str!("../../sql/observe/metrics/timescaledb/hypertables.sql"),
+                include_str!("../../sql/observe/metrics/timescaledb/chunks_by_view.sql"),
+                include_str!("../../sql/observe/metrics/timescaledb.sql")
+            ),
+            plain: "",
+        },
         answer: Answer::Groups(&[timescaledb::HYPERTABLE, timescaledb::JOB, timescaledb::BACKGROUND_WORKERS]),
     },
     Collector {
         name: "tables",
         interval: USUAL,
         lane: Lane::Slow,
-        needs: Needs::Catalog,
-        sql: concat!(
-            include_str!("../../sql/observe/metrics/parts.sql"),
-            include_str!("../../sql/observe/metrics/tables.sql")
-        ),
+        needs: Needs::Nothing,
+        question: about_tables!("../../sql/observe/metrics/tables.sql"),
         answer: Answer::Groups(&[tables::STAT_USER_TABLES, tables::STATIO_USER_TABLES]),
     },
     Collector {
         name: "sizes",
         interval: RARE,
         lane: Lane::Slow,
-        needs: Needs::Catalog,
-        sql: concat!(
-            include_str!("../../sql/observe/metrics/parts.sql"),
-            include_str!("../../sql/observe/metrics/sizes.sql")
-        ),
+        needs: Needs::Nothing,
+        question: about_tables!("../../sql/observe/metrics/sizes.sql"),
         answer: Answer::Groups(&[server::DATABASE, tables::TABLE_SIZES, timescaledb::HYPERTABLE_SIZES]),
     },
     Collector {
@@ -157,7 +206,7 @@ pub const ALL: [Collector; 12] = [
         interval: USUAL,
         lane: Lane::Slow,
         needs: Needs::Timescaledb,
-        sql: include_str!("../../sql/observe/metrics/aggregates.sql"),
+        question: Question::Same(include_str!("../../sql/observe/metrics/aggregates.sql")),
         answer: Answer::Groups(&[timescaledb::AGGREGATE]),
     },
     Collector {
@@ -165,7 +214,7 @@ pub const ALL: [Collector; 12] = [
         interval: USUAL,
         lane: Lane::Slow,
         needs: Needs::Statements,
-        sql: include_str!("../../sql/observe/metrics/statements.sql"),
+        question: Question::Same(include_str!("../../sql/observe/metrics/statements.sql")),
         answer: Answer::Groups(&[statements::STATEMENTS]),
     },
     Collector {
@@ -173,12 +222,34 @@ pub const ALL: [Collector; 12] = [
         interval: RARE,
         lane: Lane::Slow,
         needs: Needs::StatementTexts,
-        sql: include_str!("../../sql/observe/metrics/statement_texts.sql"),
+        question: Question::Same(include_str!("../../sql/observe/metrics/statement_texts.sql")),
         answer: Answer::Groups(&[statements::STATEMENT_TEXTS]),
     },
 ];
 
+impl Question {
+    /// As it is asked where this is there.
+    pub const fn on(self, ground: Ground) -> &'static str {
+        match self {
+            Self::Same(sql) => sql,
+            Self::Chunks { catalog, .. } if ground.has_catalog => catalog,
+            Self::Chunks { timescaledb, .. } if ground.has_timescaledb => timescaledb,
+            Self::Chunks { plain, .. } => plain,
+        }
+    }
+}
+
 impl Collector {
+    /// What is there has to be known before it is asked.
+    pub fn needs_ground(&self) -> bool {
+        self.needs != Needs::Nothing || matches!(self.question, Question::Chunks { .. })
+    }
+
+    /// The question as it is asked where this is there; `None` where there is nothing to ask for.
+    pub fn asked_on(&self, ground: Ground, wanted: Statements) -> Option<&'static str> {
+        self.needs.are_met(ground, wanted).then(|| self.question.on(ground))
+    }
+
     /// Its counters are sums over chunks ([`Group::is_summed`]).
     pub fn is_summed(&self) -> bool {
         matches!(self.answer, Answer::Groups(groups) if groups.iter().any(|group| group.is_summed))
@@ -219,8 +290,13 @@ mod tests {
 
     #[test]
     fn questions_change_nothing_and_ask_for_no_text_of_statements() {
-        for collector in ALL {
-            let sql = collector.sql.to_lowercase();
+        let grounds = [(false, false), (true, false), (true, true)].map(|(has_timescaledb, has_catalog)| Ground {
+            has_timescaledb,
+            has_catalog,
+            has_statements: true,
+        });
+        for (collector, ground) in ALL.iter().flat_map(|collector| grounds.map(|ground| (collector, ground))) {
+            let sql = collector.question.on(ground).to_lowercase();
             for word in ["insert ", "update ", "delete ", "create ", "drop ", "alter ", "conninfo"] {
                 assert!(!sql.contains(word), "{} contains {word}", collector.name);
             }
@@ -228,5 +304,21 @@ mod tests {
             let tells_text = sql.replace("queryid", "").contains("query") || sql.contains("pg_stat_statements(true)");
             assert_eq!(tells_text, collector.needs == Needs::StatementTexts, "{}", collector.name);
         }
+    }
+
+    #[test]
+    fn only_what_is_there_is_asked() {
+        let wanted = Statements { top: 20, text: true };
+        let asked = |ground: Ground| ALL.iter().filter_map(move |collector| collector.asked_on(ground, wanted));
+        let plain = Ground::default();
+        let is_timescaledbs =
+            |sql: &str| sql.contains("_timescaledb_catalog.") || sql.contains("timescaledb_information.");
+        assert!(asked(plain).all(|sql| !is_timescaledbs(sql) && !sql.contains(" hypertide.")));
+        let timescaledb = Ground { has_timescaledb: true, ..plain };
+        assert!(asked(timescaledb).all(|sql| !sql.contains(" hypertide.")));
+        assert_eq!(asked(timescaledb).count(), asked(plain).count() + 2, "hypertables and aggregates");
+        let catalog = Ground { has_catalog: true, ..timescaledb };
+        assert_eq!(asked(catalog).count(), asked(timescaledb).count());
+        assert!(asked(catalog).any(|sql| sql.contains(" hypertide.chunks(")));
     }
 }

@@ -9,7 +9,7 @@ use crate::model::collecting::Statements;
 pub struct Ground {
     /// The extension is installed.
     pub has_timescaledb: bool,
-    /// hypertide's own schema is there.
+    /// hypertide's own schema is there, as it is on the nodes of a cluster.
     pub has_catalog: bool,
     /// Statistics of statements can be asked for.
     pub has_statements: bool,
@@ -23,8 +23,6 @@ pub const QUESTION: &str = include_str!("../../sql/observe/metrics/ground.sql");
 pub enum Needs {
     /// A server.
     Nothing,
-    /// hypertide's own schema, which the nodes of a cluster have.
-    Catalog,
     /// TimescaleDB.
     Timescaledb,
     /// Statistics of statements.
@@ -36,11 +34,10 @@ pub enum Needs {
 impl Needs {
     /// Nothing is missing. A collector of which something is missing is not asked, and not told of.
     pub const fn are_met(self, ground: Ground, wanted: Statements) -> bool {
-        let Ground { has_timescaledb, has_catalog, has_statements } = ground;
+        let has_statements = ground.has_statements;
         match self {
             Self::Nothing => true,
-            Self::Catalog => has_catalog,
-            Self::Timescaledb => has_timescaledb,
+            Self::Timescaledb => ground.has_timescaledb,
             Self::Statements => has_statements && wanted.top > 0,
             Self::StatementTexts => has_statements && wanted.top > 0 && wanted.text,
         }
@@ -58,7 +55,7 @@ mod tests {
 
     #[test]
     fn nothing_is_asked_for_that_is_not_there_or_not_wanted() {
-        use Needs::{Catalog, Nothing, StatementTexts, Statements as Needed, Timescaledb};
+        use Needs::{Nothing, StatementTexts, Statements as Needed, Timescaledb};
         let all = Ground { has_timescaledb: true, has_catalog: true, has_statements: true };
         let (usual, text, off) = (
             Statements { top: 20, text: false },
@@ -67,14 +64,14 @@ mod tests {
         );
         let plain = Ground::default();
         for (ground, wanted, asked) in [
-            (all, usual, &[Nothing, Catalog, Timescaledb, Needed][..]),
-            (all, text, &[Nothing, Catalog, Timescaledb, Needed, StatementTexts]),
-            (all, off, &[Nothing, Catalog, Timescaledb]),
+            (all, usual, &[Nothing, Timescaledb, Needed][..]),
+            (all, text, &[Nothing, Timescaledb, Needed, StatementTexts]),
+            (all, off, &[Nothing, Timescaledb]),
             (plain, text, &[Nothing]),
             (Ground { has_timescaledb: true, ..plain }, text, &[Nothing, Timescaledb]),
             (Ground { has_statements: true, ..plain }, usual, &[Nothing, Needed]),
         ] {
-            let needs = [Nothing, Catalog, Timescaledb, Needed, StatementTexts];
+            let needs = [Nothing, Timescaledb, Needed, StatementTexts];
             let met: Vec<Needs> = needs.into_iter().filter(|needs| needs.are_met(ground, wanted)).collect();
             assert_eq!(met, asked, "{ground:?} {wanted:?}");
         }

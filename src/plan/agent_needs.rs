@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use crate::model::backup::StoreUrl;
+use crate::model::collecting::WatchedDatabase;
 use crate::model::desired::{Desired, LogFormat};
 
 /// The variable that chooses how a process logs.
@@ -14,7 +15,7 @@ pub const LOG_FORMAT: &str = "HYPERTIDE_LOG_FORMAT";
 pub struct AgentNeeds {
     /// Directories that have to be the same on both sides: stores.
     pub dirs: BTreeSet<PathBuf>,
-    /// Files that a copy is needed of: identities to decrypt with, certificates, and what lets others in.
+    /// Files that a copy is needed of: identities to decrypt with, certificates, what lets others in, and what lets it in elsewhere.
     pub files: BTreeSet<PathBuf>,
     /// Its environment, nothing secret: `NAME=value`.
     pub env: Vec<String>,
@@ -30,6 +31,7 @@ pub fn agent_needs(desired: &Desired) -> AgentNeeds {
     }
     if desired.metrics.is_some() {
         needs.files.extend(desired.guard.files().cloned());
+        needs.files.extend(desired.collecting.databases.iter().flat_map(WatchedDatabase::files).cloned());
     }
     for job in &desired.backups {
         match &job.store.url {
@@ -71,13 +73,16 @@ mod tests {
     }
 
     #[test]
-    fn what_guards_the_listener_is_needed_where_there_is_one() {
+    fn files_for_metrics_are_needed_where_somebody_can_read_them() {
+        let elsewhere =
+            "databases: [{name: shop, url: 'postgres://u@h/d?sslrootcert=ca.pem', password_file: shop.txt}]";
         let guard = "tls: {certificate: a.crt, key: /etc/a.key}, basic_auth: {username: a, password_file: a.txt}, bearer_token_file: b";
         let needs = |listen: &str| {
-            let text = format!("metrics: {{listen: '{listen}', {guard}}}");
+            let text = format!("metrics: {{listen: '{listen}', {guard}, {elsewhere}}}");
             agent_needs(&config::parse(&text, Path::new("/conf")).expect("well-formed")).files
         };
-        let all = ["/conf/a.crt", "/etc/a.key", "/conf/a.txt", "/conf/b"].map(PathBuf::from);
+        let all = ["/conf/a.crt", "/etc/a.key", "/conf/a.txt", "/conf/b", "/conf/ca.pem", "/conf/shop.txt"]
+            .map(PathBuf::from);
         assert_eq!(needs("0.0.0.0:9187"), all.into());
         assert!(needs("off").is_empty());
     }

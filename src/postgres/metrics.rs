@@ -2,9 +2,14 @@
 
 use std::time::Duration;
 
+use tokio_postgres::Config;
+
 use super::look::{odd, one_json};
+use super::password::Password;
 use super::session::{PostgresError, Session, Target};
+use super::tls::Tls;
 use crate::metrics::ground::{self, Ground};
+use crate::model::collecting::WatchedDatabase;
 
 /// How long a question waits for a table that somebody has locked.
 const LOCK_PATIENCE: Duration = Duration::from_secs(1);
@@ -17,7 +22,29 @@ const EARLIER: Duration = Duration::from_secs(1);
 /// # Errors
 /// The server cannot be reached, or has no such database yet.
 pub async fn connect(target: &Target, patience: Duration) -> Result<Session, PostgresError> {
-    let session = Session::watch(target).await?;
+    bounded(Session::watch(target).await?, patience).await
+}
+
+/// Connects to a database outside the cluster, likewise.
+///
+/// # Errors
+/// The server cannot be reached, or does not let us in.
+pub async fn connect_elsewhere(
+    database: &WatchedDatabase,
+    password: Option<&Password>,
+    tls: &Tls,
+    patience: Duration,
+) -> Result<Session, PostgresError> {
+    let WatchedDatabase { name, host, port, user, .. } = database;
+    let mut config = Config::new();
+    config.host(host).port(*port).user(user).dbname(database.database.as_str());
+    if let Some(password) = password {
+        config.password(password.reveal());
+    }
+    bounded(Session::open(config, tls, name, format!("{host}:{port}")).await?, patience).await
+}
+
+async fn bounded(session: Session, patience: Duration) -> Result<Session, PostgresError> {
     let (statement, lock) = (patience.saturating_sub(EARLIER).as_millis(), LOCK_PATIENCE.as_millis());
     let settings = format!("set statement_timeout = '{statement}ms'; set lock_timeout = '{lock}ms'");
     session.run("bound the collectors in time", &settings).await?;

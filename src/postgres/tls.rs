@@ -16,53 +16,15 @@ use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootC
 use tokio_postgres::config::SslMode;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use crate::model::tls_mode::TlsMode;
+
 /// Characters of a line of PEM.
 const PEM_LINE: usize = 64;
-
-/// What is asked of the other side.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// `disable`: no encryption.
-    Disable,
-    /// `allow`, `prefer`: encryption where the server has it, whoever it is.
-    Prefer,
-    /// `require`: encryption, whoever it is.
-    Require,
-    /// `verify-ca`: its certificate is signed by somebody we trust.
-    VerifyCa,
-    /// `verify-full`: and it is for that host.
-    VerifyFull,
-}
-
-impl Mode {
-    /// libpq's word for it; `None`: it knows no such word.
-    pub fn from_word(word: &str) -> Option<Self> {
-        Some(match word {
-            "disable" => Self::Disable,
-            "allow" | "prefer" => Self::Prefer,
-            "require" => Self::Require,
-            "verify-ca" => Self::VerifyCa,
-            "verify-full" => Self::VerifyFull,
-            _ => return None,
-        })
-    }
-
-    /// The word.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Disable => "disable",
-            Self::Prefer => "prefer",
-            Self::Require => "require",
-            Self::VerifyCa => "verify-ca",
-            Self::VerifyFull => "verify-full",
-        }
-    }
-}
 
 /// How to connect.
 #[derive(Clone, Debug)]
 pub struct Tls {
-    mode: Mode,
+    mode: TlsMode,
     /// Who is trusted to sign; empty where nobody is asked.
     trusted: Vec<CertificateDer<'static>>,
     verifier: Arc<Verifier>,
@@ -93,17 +55,17 @@ pub enum TlsError {
 impl Tls {
     /// No encryption.
     pub fn none() -> Self {
-        Self { mode: Mode::Disable, trusted: Vec::new(), verifier: Arc::new(Verifier::new(Mode::Disable, None)) }
+        Self { mode: TlsMode::Disable, trusted: Vec::new(), verifier: Arc::new(Verifier::new(TlsMode::Disable, None)) }
     }
 
     /// As libpq understands it: `require` verifies as well where certificates are named. `roots` is a file of them; without one
     /// the system's are trusted.
-    pub fn new(mode: Mode, roots: Option<&Path>) -> Result<Self, TlsError> {
-        let mode = if mode == Mode::Require && roots.is_some() { Mode::VerifyCa } else { mode };
+    pub fn new(mode: TlsMode, roots: Option<&Path>) -> Result<Self, TlsError> {
+        let mode = if mode == TlsMode::Require && roots.is_some() { TlsMode::VerifyCa } else { mode };
         let trusted = match (mode, roots) {
-            (Mode::Disable | Mode::Prefer | Mode::Require, _) => return Ok(Self { mode, ..Self::none() }),
-            (Mode::VerifyCa | Mode::VerifyFull, Some(path)) => of_file(path)?,
-            (Mode::VerifyCa | Mode::VerifyFull, None) => of_system()?,
+            (TlsMode::Disable | TlsMode::Prefer | TlsMode::Require, _) => return Ok(Self { mode, ..Self::none() }),
+            (TlsMode::VerifyCa | TlsMode::VerifyFull, Some(path)) => of_file(path)?,
+            (TlsMode::VerifyCa | TlsMode::VerifyFull, None) => of_system()?,
         };
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(trusted.iter().cloned());
@@ -112,16 +74,16 @@ impl Tls {
     }
 
     /// What is asked.
-    pub fn mode(&self) -> Mode {
+    pub fn mode(&self) -> TlsMode {
         self.mode
     }
 
     /// What tokio-postgres has to insist on; certificates are the connector's matter.
     pub fn ssl_mode(&self) -> SslMode {
         match self.mode {
-            Mode::Disable => SslMode::Disable,
-            Mode::Prefer => SslMode::Prefer,
-            Mode::Require | Mode::VerifyCa | Mode::VerifyFull => SslMode::Require,
+            TlsMode::Disable => SslMode::Disable,
+            TlsMode::Prefer => SslMode::Prefer,
+            TlsMode::Require | TlsMode::VerifyCa | TlsMode::VerifyFull => SslMode::Require,
         }
     }
 
@@ -169,14 +131,14 @@ fn to_pem(certificate: &[u8]) -> String {
 /// Believes what the mode says it may. That the other side has the key of its certificate is always checked.
 #[derive(Debug)]
 struct Verifier {
-    mode: Mode,
+    mode: TlsMode,
     /// `None`: everybody is believed.
     authorities: Option<Arc<WebPkiServerVerifier>>,
     provider: Arc<CryptoProvider>,
 }
 
 impl Verifier {
-    fn new(mode: Mode, authorities: Option<Arc<WebPkiServerVerifier>>) -> Self {
+    fn new(mode: TlsMode, authorities: Option<Arc<WebPkiServerVerifier>>) -> Self {
         Self { mode, authorities, provider: provider() }
     }
 }
@@ -195,7 +157,7 @@ impl ServerCertVerifier for Verifier {
             // Names are looked at when the signature is found good.
             Err(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            )) if self.mode == Mode::VerifyCa => Ok(ServerCertVerified::assertion()),
+            )) if self.mode == TlsMode::VerifyCa => Ok(ServerCertVerified::assertion()),
             verified => verified,
         }
     }
@@ -228,15 +190,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_libpqs() {
-        for mode in [Mode::Disable, Mode::Prefer, Mode::Require, Mode::VerifyCa, Mode::VerifyFull] {
-            assert_eq!(Mode::from_word(mode.word()), Some(mode));
-        }
-        assert_eq!(Mode::from_word("allow"), Some(Mode::Prefer));
-        assert_eq!(Mode::from_word("VERIFY-FULL"), None);
-    }
-
-    #[test]
     fn certificates_are_written_as_they_were_read() {
         let bytes: Vec<u8> = (0..200).collect();
         let text = to_pem(&bytes);
@@ -249,11 +202,11 @@ mod tests {
     fn a_file_without_certificates_is_no_authority() {
         let dir = tempfile::tempdir().expect("room");
         let path = dir.path().join("roots.pem");
-        assert!(matches!(Tls::new(Mode::VerifyCa, Some(&path)), Err(TlsError::File { .. })));
+        assert!(matches!(Tls::new(TlsMode::VerifyCa, Some(&path)), Err(TlsError::File { .. })));
         std::fs::write(&path, "nothing\n").expect("room");
-        assert!(matches!(Tls::new(Mode::VerifyFull, Some(&path)), Err(TlsError::Unusable(_))));
+        assert!(matches!(Tls::new(TlsMode::VerifyFull, Some(&path)), Err(TlsError::Unusable(_))));
         // As with libpq, naming certificates means having them verified.
-        assert!(Tls::new(Mode::Require, Some(&path)).is_err());
-        assert_eq!(Tls::new(Mode::Prefer, Some(&path)).expect("nobody is asked").pem(), None);
+        assert!(Tls::new(TlsMode::Require, Some(&path)).is_err());
+        assert_eq!(Tls::new(TlsMode::Prefer, Some(&path)).expect("nobody is asked").pem(), None);
     }
 }

@@ -1,4 +1,5 @@
-//! Asks every node's server for its metrics, each collector at its own interval, and publishes what they answer.
+//! Asks every node's server for its metrics, and those of databases elsewhere that the configuration names; each collector at its
+//! own interval. Publishes what they answer.
 //!
 //! In: the nodes of the last look. Out: a [`Collected`]; a scrape reads it there and asks nobody. A server that hangs keeps only its
 //! own collectors waiting.
@@ -6,12 +7,14 @@
 mod disk;
 mod lane;
 mod own;
+mod source;
 
 use std::convert::Infallible;
 
 use futures_util::future::join_all;
 use tokio::sync::watch;
 
+use self::source::Source;
 use crate::metrics::Collected;
 use crate::metrics::collectors::Lane;
 use crate::model::names::NodeName;
@@ -25,7 +28,8 @@ pub async fn run(site: &Site, handles: &Handles, publish: &watch::Sender<Collect
     let mut latest = handles.latest.clone();
     loop {
         let nodes = nodes(&latest.borrow_and_update());
-        publish.send_modify(|collected| collected.ask(nodes.iter().map(|(node, _)| node)));
+        let sources = source::all(&nodes, &site.desired.collecting.databases);
+        publish.send_modify(|collected| collected.ask(sources.iter().map(Source::name)));
         tokio::select! {
             () = handles.stop.cancelled() => return Ok(()),
             changed = latest.wait_for(|latest| self::nodes(latest) != nodes) => {
@@ -33,7 +37,7 @@ pub async fn run(site: &Site, handles: &Handles, publish: &watch::Sender<Collect
                     return Ok(());
                 }
             }
-            never = collect(site, &nodes, publish) => match never {},
+            never = collect(site, &sources, publish) => match never {},
         }
     }
 }
@@ -45,10 +49,10 @@ fn nodes(latest: &Latest) -> Vec<(NodeName, u16)> {
     nodes.filter_map(|node| Some((node.name.clone(), node.address.rsplit_once(':')?.1.parse().ok()?))).collect()
 }
 
-/// Every lane of every node, side by side.
-async fn collect(site: &Site, nodes: &[(NodeName, u16)], publish: &watch::Sender<Collected>) -> Infallible {
-    let lanes = nodes.iter().flat_map(|(node, port)| Lane::ALL.map(|lane| lane::run(site, node, *port, lane, publish)));
-    let disks = nodes.iter().map(|(node, _)| disk::run(site, node, publish));
+/// Every lane of every server, side by side.
+async fn collect(site: &Site, sources: &[Source], publish: &watch::Sender<Collected>) -> Infallible {
+    let lanes = sources.iter().flat_map(|source| Lane::ALL.map(|lane| lane::run(site, source, lane, publish)));
+    let disks = sources.iter().filter_map(Source::node).map(|node| disk::run(site, node, publish));
     // None of them ends.
     let (never, ..) = tokio::join!(own::run(publish), join_all(lanes), join_all(disks));
     match never {}

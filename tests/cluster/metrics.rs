@@ -253,3 +253,69 @@ async fn a_server_that_hangs_delays_nobody(world: &World) {
     thaw(&replica).await;
     world.eventually("its server is asked again", || metrics(world).contains("pg_up{node=\"replica-1\"} 1\n"));
 }
+
+/// Other databases of the same server stand for some elsewhere: nothing of hypertide's is in them, and the role is no superuser.
+#[test]
+fn databases_elsewhere_are_told_of_by_url() {
+    let world = World::new("");
+    let nodes = format!("nodes: {{primary: {{port: {}}}, replicas: []}}\npacks: []\n", world.ports[0]);
+    world.configure(&nodes);
+    world.ok(&["up"]);
+    world.sql("primary", "create role watcher login password 's3cret' in role pg_monitor");
+    let in_database = |database: &str, sql: &str| {
+        world.sql("primary", &format!("create database {database}"));
+        world.ok(&["psql", "primary", "--", "-d", database, "-AtqX", "-v", "ON_ERROR_STOP=1", "-c", sql]);
+    };
+    in_database(
+        "shop",
+        "create extension if not exists timescaledb; create table sales (at timestamptz not null, amount int);
+         select create_hypertable('sales', 'at', chunk_time_interval => interval '1 day');
+         insert into sales select now() - make_interval(days => day), 1 from generate_series(0, 2) day; analyze sales",
+    );
+    in_database(
+        "plain",
+        "drop extension if exists timescaledb; create table notes (id int); insert into notes values (1)",
+    );
+
+    std::fs::write(world.dir.path().join("watcher.password"), "s3cret\n").unwrap();
+    let entry = |name: &str, host: &str| {
+        let url = format!("postgres://watcher@{host}:5432/{name}?sslmode=disable");
+        format!("    - {{name: {name}, url: '{url}', password_file: watcher.password}}\n")
+    };
+    let primary = world.container("primary-1");
+    world.configure(&format!(
+        "{nodes}metrics:\n  listen: 127.0.0.1:{}\n  databases:\n{}{}{}",
+        world.agent_port,
+        entry("shop", &primary),
+        entry("plain", &primary),
+        entry("gone", "nowhere.invalid"),
+    ));
+    world.ok(&["up"]);
+    assert_eq!(world.status()["health"], "healthy", "what is watched is no part of the cluster");
+    let says = |sample: &str| metrics(&world).lines().any(|line| line == sample);
+    for sample in [
+        "pg_up{node=\"gone\"} 0",
+        "pg_up{node=\"shop\"} 1",
+        "pg_up{node=\"plain\"} 1",
+        "pg_replication_is_replica{node=\"shop\"} 0",
+        "timescaledb_hypertable_chunks{node=\"shop\",relname=\"sales\",schemaname=\"public\"} 3",
+        "timescaledb_hypertable_approximate_rows{node=\"shop\",relname=\"sales\",schemaname=\"public\"} 3",
+        "pg_stat_user_tables_n_tup_ins{datname=\"shop\",node=\"shop\",relname=\"sales\",schemaname=\"public\"} 3",
+        "pg_stat_user_tables_n_tup_ins{datname=\"plain\",node=\"plain\",relname=\"notes\",schemaname=\"public\"} 1",
+        "hypertide_collector_success{collector=\"sizes\",node=\"shop\"} 1",
+        "hypertide_collector_success{collector=\"sizes\",node=\"plain\"} 1",
+    ] {
+        world.eventually(sample, || says(sample));
+    }
+    let text = metrics(&world);
+    let boundary = "timescaledb_hypertable_next_chunk_boundary_timestamp_seconds{node=\"shop\"";
+    assert!(text.contains(boundary), "today's chunk ends today");
+    assert!(!text.contains("timescaledb_hypertable_chunks{node=\"plain\""), "{text}");
+    for line in text.lines().filter(|line| line.contains("node=\"shop\"") || line.contains("node=\"plain\"")) {
+        assert!(!line.starts_with("hypertide_collector_success") || line.ends_with(" 1"), "{line}");
+        assert!(!line.starts_with("hypertide_disk"), "{line}");
+    }
+    let log = world.ok(&["logs", "agent"]).stdout;
+    assert!(log.contains("cannot connect to gone at nowhere.invalid:5432"), "{log}");
+    assert!(!text.contains("s3cret") && !log.contains("s3cret"));
+}

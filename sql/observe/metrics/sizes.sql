@@ -1,5 +1,5 @@
 -- One row of JSON: bytes on disk of databases and of tables, with indexes and TOAST. The files are asked, so it takes long with
--- many chunks. Comes after parts.sql.
+-- many chunks. Comes after parts/.
 , of_hypertables as (
   select h.schemaname, h.relname, sum(pg_total_relation_size(p.oid)) as bytes
   from (select oid, root from part union all select oid, oid from hypertable) p join hypertable h on h.oid = p.root

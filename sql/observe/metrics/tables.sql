@@ -1,4 +1,4 @@
--- One row of JSON: statistics of tables. Comes after parts.sql.
+-- One row of JSON: statistics of tables. Comes after parts/.
 , indexes as materialized (
   select indrelid as oid, sum(pg_stat_get_numscans(indexrelid)) as scans, sum(pg_stat_get_tuples_fetched(indexrelid)) as fetched,
          sum(pg_stat_get_blocks_fetched(indexrelid) - pg_stat_get_blocks_hit(indexrelid)) as blocks_read,

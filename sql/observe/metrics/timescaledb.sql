@@ -1,18 +1,5 @@
--- One row of JSON: hypertables, jobs, and TimescaleDB's background workers.
-with hypertable as (
-  select h.id, c.oid, coalesce(a.user_view_schema, n.nspname) as schemaname, coalesce(a.user_view_name, c.relname) as relname,
-         -- Only time has a boundary that a clock can be compared with.
-         (select d.column_type in ('timestamptz'::regtype, 'timestamp'::regtype, 'date'::regtype)
-          from _timescaledb_catalog.dimension d where d.hypertable_id = h.id order by d.id limit 1) as is_time
-  from _timescaledb_catalog.hypertable h
-  join pg_namespace n on n.nspname = h.schema_name
-  join pg_class c on c.relnamespace = n.oid and c.relname = h.table_name
-  left join _timescaledb_catalog.continuous_agg a on a.mat_hypertable_id = h.id
-  where a.mat_hypertable_id is not null or h.schema_name !~ '^_timescaledb'
-), chunk as materialized (
-  select k.root, k.status, k.slices[1][1] as began, k.slices[1][2] as ends, c.reltuples
-  from hypertide.chunks((select array_agg(oid) from hypertable)) k join pg_class c on c.oid = k.relation
-), present as (
+-- One row of JSON: hypertables, jobs, and TimescaleDB's background workers. Comes after timescaledb/.
+, present as (
   select (extract(epoch from now()) * 1000000)::bigint as now
 )
 select json_build_object(
@@ -22,7 +9,7 @@ select json_build_object(
       'chunks', k.chunks, 'compressed_chunks', k.compressed, 'approximate_rows', k.rows,
       'next_chunk_boundary_timestamp_seconds', k.boundary))
     from hypertable h left join lateral (
-      select count(*) as chunks, count(*) filter (where status & 1 = 1) as compressed,
+      select count(*) as chunks, count(*) filter (where is_compressed) as compressed,
              -- As the last ANALYZE counted; of a chunk that was never counted nothing is known.
              sum(reltuples) filter (where reltuples >= 0) as rows,
              min(ends) filter (where h.is_time and began <= now and now < ends) / 1000000.0 as boundary

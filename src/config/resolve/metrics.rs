@@ -2,6 +2,8 @@
 //!
 //! In goes the file, out come the address on the host, what is asked of those who connect there, the port it claims, and what is collected.
 
+mod databases;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -11,7 +13,7 @@ use crate::config::problem::Problems;
 use crate::config::raw::Node;
 use crate::config::read::{Entry, Fields};
 use crate::model::collecting::{Collecting, Statements};
-use crate::model::desired::{BasicAuth, Guard, TlsFiles};
+use crate::model::desired::{BasicAuth, DesiredNode, Guard, TlsFiles};
 
 /// The port PostgreSQL's exporters are looked for at (<https://github.com/prometheus/prometheus/wiki/Default-port-allocations>),
 /// on this host only.
@@ -22,7 +24,8 @@ const TOP: u16 = 20;
 /// A thousand series of each server.
 const MOST_STATEMENTS: u16 = 200;
 
-const KEYS: [&str; 6] = ["listen", "statements", "tls", "basic_auth", "bearer_token_file", "allow_anonymous"];
+const KEYS: [&str; 7] =
+    ["listen", "statements", "databases", "tls", "basic_auth", "bearer_token_file", "allow_anonymous"];
 
 /// What the file says.
 pub struct Resolved {
@@ -105,10 +108,13 @@ fn keys<'a>(file: &Fields<'a>, problems: &mut Problems) -> Fields<'a> {
     file.within("metrics", &KEYS, problems)
 }
 
-/// What the collectors ask for. Mistakes in the names of keys were told by [`resolve`].
-pub fn collecting(file: &Fields<'_>, problems: &mut Problems) -> Collecting {
+/// What the collectors ask for, and whom beside these nodes. Mistakes in the names of keys were told by [`resolve`].
+pub fn collecting(file: &Fields<'_>, base_dir: &Path, nodes: &[DesiredNode], problems: &mut Problems) -> Collecting {
     let keys = keys(file, &mut Problems::default());
-    Collecting { statements: statements(&keys, problems) }
+    Collecting {
+        statements: statements(&keys, problems),
+        databases: databases::resolve(&keys, base_dir, nodes, problems),
+    }
 }
 
 /// `off`, or how many and whether with their text.

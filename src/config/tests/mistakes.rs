@@ -194,6 +194,44 @@ fn each_mistake_is_named_where_it_stands() {
         ("metrics: {basic_auth: {username: a}}", "metrics.basic_auth.password_file: is missing"),
         ("metrics: {basic_auth: {username: 'a:b', password_file: c}}", "metrics.basic_auth.username: `a:b` is no name"),
         ("metrics: {bearer_token_file: ''}", "metrics.bearer_token_file: `` is no path"),
+        ("metrics: {databases: [{name: shop}]}", "metrics.databases[0].url: is missing"),
+        ("metrics: {databases: [{url: 'postgres://u@h/d'}]}", "metrics.databases[0].name: is missing"),
+        (
+            "metrics: {databases: [{name: replica-1, url: 'postgres://u@h/d'}]}",
+            "metrics.databases[0].name: `replica-1` is a node of the cluster",
+        ),
+        (
+            "metrics: {databases: [{name: a, url: 'postgres://u@h/d'}, {name: a, url: 'postgres://u@h/e'}]}",
+            "metrics.databases[1].name: a is used twice",
+        ),
+        (
+            "metrics: {databases: [{name: a, url: 'postgres://u:secret@h/d'}]}",
+            "metrics.databases[0].url: a password does not belong in this file (put it into a file of its own",
+        ),
+        (
+            "metrics: {databases: [{name: a, url: 'postgres://u@h/d', password: x}]}",
+            "metrics.databases[0].password: a password does not belong",
+        ),
+        (
+            "metrics: {databases: [{name: a, url: 'mysql://u@h/d'}]}",
+            "metrics.databases[0].url: is no URL of a database: it begins with neither",
+        ),
+        ("metrics: {databases: [{name: a, url: 'h/d'}]}", "metrics.databases[0].url: is no URL of a database: "),
+        ("metrics: {databases: [{name: a, url: 'postgres://h/d'}]}", "a database: it names no user"),
+        ("metrics: {databases: [{name: a, url: 'postgres:///d?user=u'}]}", "a database: it names no host"),
+        ("metrics: {databases: [{name: a, url: 'postgres://u@h:0x/d'}]}", "a database: invalid port number"),
+        (
+            "metrics: {databases: [{name: a, url: 'postgres://u@h/d?sslmode=on'}]}",
+            "a database: `sslmode` is one of disable, prefer, require, verify-ca, verify-full",
+        ),
+        (
+            "metrics: {databases: [{name: a, url: 'postgres://u@h/d?sslrootcert=system'}]}",
+            "a database: `sslrootcert=system` needs `sslmode=verify-full`",
+        ),
+        (
+            "metrics: {databases: [{name: a, url: 'postgres://u@h/d?password=x'}]}",
+            "a database: `password` has no meaning here",
+        ),
         ("events: {webhook: 'example.com/x'}", "events.webhook: `example.com/x` is no address"),
         ("events: {log_format: yaml}", "events.log_format: expected one of text, json, found the text `yaml`"),
         ("a: [", "not YAML: "),

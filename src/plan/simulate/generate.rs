@@ -13,8 +13,8 @@ use super::{Action, Cluster};
 use crate::model::cluster::{Edition, Mode, Seat};
 use crate::model::collecting::Collecting;
 use crate::model::desired::{
-    Desired, DesiredNode, Endpoint, Events, Failover, Guard, ImageChoice, PackRef, Prefer, PublicationChoice,
-    Setting, Synchronous, WhenLost,
+    Desired, DesiredNode, Endpoint, Events, Failover, Guard, ImageChoice, PackRef, Prefer, PublicationChoice, Setting,
+    Synchronous, WhenLost,
 };
 use crate::model::endpoint::Access;
 use crate::model::monitoring::{Monitor, Monitoring};

@@ -1,4 +1,4 @@
-//! One lane of one node: a connection of its own, and the collectors that are asked over it, one after the other.
+//! One lane of one server: a connection of its own, and the collectors that are asked over it, one after the other.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -7,25 +7,25 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::watch;
 use tokio::time::sleep_until;
 
+use super::source::{Source, SourceError};
 use crate::error::in_one_line;
 use crate::metrics::Collected;
 use crate::metrics::collected::Gathered;
 use crate::metrics::collectors::{self, Collector, Lane};
 use crate::metrics::families::Sample;
-use crate::metrics::ground::Needs;
+use crate::metrics::ground::Ground;
 use crate::metrics::rows::{self, AnswerError};
 use crate::metrics::steady::Steady;
 use crate::model::collecting::Statements;
-use crate::model::names::NodeName;
 use crate::postgres::metrics;
 use crate::postgres::session::{PostgresError, Session};
-use crate::site::{ReachError, Site};
+use crate::site::Site;
 
 /// A collector has no answer.
 #[derive(Debug, thiserror::Error)]
 enum CollectError {
     #[error(transparent)]
-    Reach(#[from] ReachError),
+    Source(#[from] SourceError),
     #[error(transparent)]
     Postgres(#[from] PostgresError),
     #[error("{node} did not answer the collector {collector} within {} s", patience.as_secs())]
@@ -43,13 +43,8 @@ struct Due {
 }
 
 /// Asks for ever.
-pub(super) async fn run(
-    site: &Site,
-    node: &NodeName,
-    port: u16,
-    lane: Lane,
-    publish: &watch::Sender<Collected>,
-) -> Infallible {
+pub(super) async fn run(site: &Site, source: &Source, lane: Lane, publish: &watch::Sender<Collected>) -> Infallible {
+    let node = source.name();
     let at = Instant::now();
     let ours = collectors::ALL.iter().filter(|collector| collector.lane == lane);
     let mut dues: Vec<Due> =
@@ -60,7 +55,7 @@ pub(super) async fn run(
         let due = dues.iter_mut().min_by_key(|due| due.at).expect("no lane is empty");
         sleep_until(due.at.into()).await;
         let (began, collector) = (Instant::now(), due.collector);
-        let asked = ask(site, node, port, collector, &mut session).await;
+        let asked = ask(site, source, collector, &mut session).await;
         due.at = began + collector.pause(Duration::ZERO);
         let word = match asked {
             Ok(None) => {
@@ -91,17 +86,18 @@ pub(super) async fn run(
         };
         let due = dues.iter_mut().find(|due| due.collector.name == collector.name).expect("it was asked");
         if word != due.last_word {
-            tell(node, collector, &word, session.is_some());
+            tell(source, collector, &word, session.is_some());
             due.last_word = word;
         }
     }
 }
 
 /// That a node is away the passes say already.
-fn tell(node: &NodeName, collector: &Collector, word: &str, is_there: bool) {
+fn tell(source: &Source, collector: &Collector, word: &str, is_there: bool) {
+    let node = source.name();
     if word.is_empty() {
         tracing::debug!(%node, collector = collector.name, "the collector has answers again");
-    } else if is_there {
+    } else if is_there || source.node().is_none() {
         tracing::warn!(%node, collector = collector.name, "{word}");
     } else {
         tracing::debug!(%node, collector = collector.name, "{word}");
@@ -111,16 +107,15 @@ fn tell(node: &NodeName, collector: &Collector, word: &str, is_there: bool) {
 /// Asks once, and tells how long the server took over the answer; `None` where there is nothing to ask for. A session that is of no use any more is let go.
 async fn ask(
     site: &Site,
-    node: &NodeName,
-    port: u16,
+    source: &Source,
     collector: &'static Collector,
     session: &mut Option<Session>,
 ) -> Result<Option<(Vec<Sample>, Duration)>, CollectError> {
-    let patience = collector.lane.patience();
+    let (node, patience) = (source.name(), collector.lane.patience());
     let asking = async {
         let open = match session.take().filter(|session| !session.is_closed()) {
             Some(session) => session,
-            None => metrics::connect(&site.target(node, port, &site.desired.database)?, patience).await?,
+            None => source.connect(site, patience).await?,
         };
         let answered = answer(&open, collector, site.desired.collecting.statements).await;
         // One that said no is still there.
@@ -142,11 +137,10 @@ async fn answer(
     collector: &Collector,
     wanted: Statements,
 ) -> Result<Option<(String, Duration)>, PostgresError> {
-    if collector.needs != Needs::Nothing && !collector.needs.are_met(metrics::ground(session).await?, wanted) {
-        return Ok(None);
-    }
+    let ground = if collector.needs_ground() { metrics::ground(session).await? } else { Ground::default() };
+    let Some(sql) = collector.asked_on(ground, wanted) else { return Ok(None) };
     let top = collector.needs.takes_top().then(|| i64::from(wanted.top));
     let began = Instant::now();
-    let json = metrics::ask(session, collector.name, collector.sql, top).await?;
+    let json = metrics::ask(session, collector.name, sql, top).await?;
     Ok(Some((json, began.elapsed())))
 }

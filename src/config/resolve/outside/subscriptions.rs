@@ -7,6 +7,7 @@ use crate::config::claim::{Claim, refuse_twice};
 use crate::config::formats;
 use crate::config::problem::Problems;
 use crate::config::read::{Entry, Fields};
+use crate::config::resolve::refuse_password;
 use crate::model::names::Ident;
 use crate::model::outside::{DeclaredSubscription, Origin};
 
@@ -60,13 +61,7 @@ fn slot_name(text: &str) -> Result<Ident, String> {
 
 fn origin(entry: &Entry<'_>, base_dir: &Path, problems: &mut Problems) -> Option<Origin> {
     let keys = entry.fields(&FROM_KEYS, problems)?;
-    if let Some(password) = keys.get("password") {
-        password.refuse_and_help(
-            problems,
-            "a password does not belong in this file",
-            Some("put it into a file of its own and name that with `password_file`".to_owned()),
-        );
-    }
+    refuse_password(keys.get("password"), problems);
     let host = keys.need("host", problems).and_then(|entry| entry.checked("a host", host, problems));
     let port = keys.get("port").map_or(Some(POSTGRES_PORT), |entry| entry.port(problems));
     let mut name = |key| keys.need(key, problems).and_then(|entry| entry.checked("a name", Ident::new, problems));

@@ -1,5 +1,5 @@
--- Goes before a question about tables: hypertables, what their rows lie in, and the tables beside them. The chunks of a hypertable,
--- and what holds their compressed rows, count as it; a continuous aggregate has the name it is asked by.
+-- Begins a question about tables: hypertables, and what their rows lie in. The chunks of a hypertable, and what holds their
+-- compressed rows, count as it; a continuous aggregate has the name it is asked by.
 with hypertable as (
   select c.oid, coalesce(a.user_view_schema, n.nspname) as schemaname, coalesce(a.user_view_name, c.relname) as relname
   from _timescaledb_catalog.hypertable h
@@ -14,11 +14,4 @@ with hypertable as (
   union all
   select s.compress_relid, k.root from _timescaledb_catalog.compression_settings s join chunk k on k.oid = s.relid
   where s.compress_relid is not null
-), plain as (
-  select c.oid, n.nspname as schemaname, c.relname
-  from pg_class c join pg_namespace n on n.oid = c.relnamespace
-  where c.relkind = 'r' and c.relpersistence <> 't' and n.nspname !~ '^_timescaledb|^pg_|^information_schema$|^hypertide$'
-    and c.oid not in (select oid from part where oid is not null)
-    and c.oid not in (select oid from hypertable)
-    and not exists (select from hypertide.retired_chunk r where r.schema_name = n.nspname and r.table_name = c.relname)
 )
