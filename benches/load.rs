@@ -1,4 +1,5 @@
-//! How fast `hypertide load` is beside psql's `\copy` into the same hypertable: printed, nothing is asserted.
+//! How fast `hypertide load` is beside psql's `\copy` into the same hypertable, and when a replica has the same rows: printed; only
+//! that it has them in the end is asserted.
 //!
 //! `cargo bench --bench load` runs it; `HYPERTIDE_BENCH_ROWS` says how many rows (a million unless told). Needs Docker.
 
@@ -6,7 +7,7 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 const HYPERTIDE: &str = env!("CARGO_BIN_EXE_hypertide");
@@ -15,6 +16,8 @@ const COLUMNS: &str = "symbol,timestamp,open,high,low,close,volume,timeframe,sou
 
 /// Runs of each measurement.
 const RUNS: usize = 3;
+/// How long a replica may take over a million rows.
+const PATIENCE: Duration = Duration::from_mins(10);
 
 fn main() {
     // `cargo test --benches` runs this too, and has nothing to learn from it.
@@ -24,8 +27,7 @@ fn main() {
     let rows: usize =
         std::env::var("HYPERTIDE_BENCH_ROWS").ok().and_then(|rows| rows.parse().ok()).unwrap_or(1_000_000);
     let dir = tempfile::tempdir().unwrap();
-    let config = "cluster: bench-load\nnodes: {primary: {port: 7444}, replicas: []}\npacks: [market_data]\nmetrics: {listen: off}\n";
-    std::fs::write(dir.path().join("hypertide.yaml"), config).unwrap();
+    configure(dir.path(), "");
     run(dir.path(), &["up"]);
     let (good, bad) = (dir.path().join("good.csv"), dir.path().join("bad.csv"));
     std::fs::write(&good, text(rows, false)).unwrap();
@@ -43,7 +45,42 @@ fn main() {
     report("load, the last row bad", rows, best(dir.path(), || load(&bad)), copy);
     load(&good);
     report("load, every row there already", rows, load(&good), copy);
+    replicated(dir.path(), rows, &good);
     run(dir.path(), &["destroy", "--yes"]);
+}
+
+fn configure(dir: &Path, replica: &str) {
+    let config = format!(
+        "cluster: bench-load\nnodes: {{primary: {{port: 7444}}, replicas: [{replica}]}}\npacks: [market_data]\nmetrics: {{listen: off}}\n"
+    );
+    std::fs::write(dir.join("hypertide.yaml"), config).unwrap();
+}
+
+/// Loads the rows with a logical replica there, and waits until it has as many.
+fn replicated(dir: &Path, rows: usize, file: &Path) {
+    run(dir, &["psql", "--", "-qXc", &format!("truncate {TABLE}")]);
+    configure(dir, "{port: 7445}");
+    run(dir, &["up"]);
+    let count = |node: &str| -> String {
+        let counted = hypertide(dir, &["psql", node, "--", "-AtqXc", &format!("select count(*) from {TABLE}")]);
+        String::from_utf8(output(counted).stdout).unwrap().trim().to_owned()
+    };
+    let began = Instant::now();
+    run(dir, &["load", TABLE, file.to_str().unwrap()]);
+    let loaded = began.elapsed();
+    while count("replica-1") != rows.to_string() {
+        assert!(began.elapsed() < PATIENCE, "{} of {rows} rows are on the replica", count("replica-1"));
+        std::thread::sleep(Duration::from_millis(250));
+    }
+    let arrived = began.elapsed();
+    assert_eq!(count("primary-1"), rows.to_string());
+    println!(
+        "  with a logical replica: loaded in {:.2} s, as many rows on the replica after {:.2} s",
+        loaded.as_secs_f64(),
+        arrived.as_secs_f64()
+    );
+    run(dir, &["replication", "verify", "--full"]);
+    println!("  `replication verify --full` finds them equal");
 }
 
 fn text(rows: usize, has_bad: bool) -> String {
@@ -94,6 +131,11 @@ fn hypertide(dir: &Path, args: &[&str]) -> Command {
 }
 
 fn run(dir: &Path, args: &[&str]) {
-    let output = hypertide(dir, args).output().unwrap();
-    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    output(hypertide(dir, args));
+}
+
+fn output(mut command: Command) -> Output {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    output
 }

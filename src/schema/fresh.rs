@@ -53,7 +53,11 @@ pub fn write(dir: &Path, what: &str) -> Result<PathBuf, FreshError> {
     }
     let failed = |source| FreshError::Write { path: dir.to_owned(), source };
     let mut names = Vec::new();
-    for entry in fs::read_dir(dir).map_err(failed)? {
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(FreshError::NoPack(dir.to_owned())),
+        entries => entries.map_err(failed)?,
+    };
+    for entry in entries {
         names.push(entry.map_err(failed)?.file_name().to_string_lossy().into_owned());
     }
     if !names.iter().any(|name| name == "pack.yaml") {

@@ -24,7 +24,7 @@ fn a_pack_of_the_users_own_is_applied_on_both_sides_and_never_silently_changed()
     assert_eq!(world.status()["health"], "healthy");
 
     // One more migration, on a cluster that replicates: the subscriber first, then the publisher.
-    write(&world, "shop/003_price.sql", "alter table shop.item add column price numeric;\n");
+    price_is_begun_by_hypertide(&world);
     write(&world, "shop/004_stock.sql", "create table shop.stock (id int primary key, pieces int);\n");
     let states = world.json(&["schema", "status"]).to_string();
     assert_eq!(states.matches("\"pending\"").count(), 4, "{states}");
@@ -48,6 +48,20 @@ fn a_pack_of_the_users_own_is_applied_on_both_sides_and_never_silently_changed()
     and_one_out_of_order(&world);
     let trading = World::new("").json(&["up", "--plan"]).to_string();
     assert!(!trading.contains("008_compression"), "community parts are not planned on an unknown edition");
+}
+
+/// `schema new` writes a file that is applied as it is once a statement is added.
+fn price_is_begun_by_hypertide(world: &World) {
+    let begun = world.json(&["schema", "new", "price", "--dir", "shop"]);
+    let file = begun["file"].as_str().unwrap();
+    assert!(file.ends_with("shop/003_price.sql"), "{begun}");
+    let path = world.dir.path().join("shop/003_price.sql");
+    let head = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, head + "alter table shop.item add column price numeric;\n").unwrap();
+    for (name, dir) in [("no name", "shop"), ("more", "."), ("more", "nowhere")] {
+        let run = world.run(&["schema", "new", name, "--dir", dir]);
+        assert!(run.code == 2 && run.stderr.contains("help:"), "{name} {dir}: {} {}", run.code, run.stderr);
+    }
 }
 
 fn refusal(world: &World, verb: &[&str], named: &str, reason: &str) {
