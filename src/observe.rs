@@ -30,6 +30,7 @@ use crate::plan::image::{ImagePlan, decide};
 use crate::plan::{scope, topology};
 use crate::postgres::look::{self, Interest};
 use crate::postgres::session::Session;
+use crate::secrets::certificate::{self, Pair};
 use crate::site::{Reach, ReachError, Site};
 
 /// The process through which Docker publishes a port.
@@ -75,6 +76,7 @@ pub async fn observe(site: &Site, packs: Option<&[Pack]>) -> Result<Observed, Ob
         let container = host.containers.get(&desired.cluster.endpoint(access)).map(|container| container.seen.clone());
         observed.endpoints.insert(access, EndpointSeen { container: seen(container), pooler: Seen::Absent });
     }
+    observed.endpoint_certificate = endpoint_certificate(site);
     monitoring::look(site, &host, &mut observed).await?;
     for name in node_names(site, &host) {
         let node = NodeSeen {
@@ -124,6 +126,16 @@ pub async fn observe(site: &Site, packs: Option<&[Pack]>) -> Result<Observed, Ob
         observed.taken_ports = settled_ports(site, &wanted, host).await?;
     }
     Ok(observed)
+}
+
+/// What endpoints are to show. An agent has no key, and makes no endpoints.
+fn endpoint_certificate(site: &Site) -> Seen<String> {
+    let Some(tls) = &site.desired.endpoint_tls else { return Seen::Absent };
+    let digest = match site.reach {
+        Reach::Published => Pair::read(tls).map(|pair| pair.digest()),
+        Reach::Network => certificate::digest_of(&tls.certificate),
+    };
+    digest.map_or_else(|error| Seen::unknown(in_one_line(&error)), Seen::Present)
 }
 
 fn seen<T>(found: Option<T>) -> Seen<T> {

@@ -3,6 +3,7 @@
 //! One file, `pgpass` in the state directory, mode 0600, in libpq's own format: people point `PGPASSFILE` at it, nodes
 //! and the agent hold a copy. The copies are how a lost state directory comes back.
 
+pub mod certificate;
 pub mod monitoring;
 pub mod outside;
 

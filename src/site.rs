@@ -147,7 +147,7 @@ impl Site {
             Reach::Network => (endpoint.clone(), spec::POSTGRES_PORT),
         };
         let password = self.known_secrets().ok_or(ReachError::NoSecrets)?.pooler().clone();
-        Ok(PoolerTarget { endpoint, host, port, password })
+        Ok(PoolerTarget { endpoint, host, port, password, is_encrypted: self.desired.endpoint_tls.is_some() })
     }
 
     /// An open admin console of an endpoint, kept for the next caller.

@@ -70,8 +70,8 @@ pub fn desired(root: &Spanned<Node>, base_dir: &Path) -> Result<Desired, Vec<Pro
     let replication = replication::resolve(&file, problems);
     let nodes::Resolved { nodes, mut ports } = nodes::resolve(&file, replication.mode, problems);
     let settings = settings::resolve(file.get("preset"), Demand::of(&nodes), problems);
-    let (endpoint, endpoint_ports) = failover::endpoint(&file, problems);
-    ports.extend(endpoint_ports);
+    let endpoint = failover::endpoint(&file, base_dir, problems);
+    ports.extend(endpoint.ports);
     let failover = failover::failover(&file, problems);
     let metrics = metrics::resolve(&file, base_dir, problems);
     let collecting = metrics::collecting(&file, base_dir, &nodes, problems);
@@ -97,7 +97,8 @@ pub fn desired(root: &Spanned<Node>, base_dir: &Path) -> Result<Desired, Vec<Pro
         synchronous: replication.synchronous,
         when_lost: replication.when_lost,
         failover,
-        endpoint,
+        endpoint: endpoint.endpoint,
+        endpoint_tls: endpoint.tls,
         metrics: metrics.listen,
         guard: metrics.guard,
         monitoring,

@@ -307,6 +307,7 @@ mod tests {
             database: Ident::new("data").expect("valid"),
             connections: 40,
             image: "image".into(),
+            certificate: None,
         };
         let body = endpoint(&ClusterName::new("trading").expect("valid"), &spec);
         assert_eq!((body.user.as_deref(), &body.env), (Some("postgres"), &None));

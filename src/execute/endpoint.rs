@@ -10,10 +10,11 @@ use crate::docker::files::File;
 use crate::docker::{image, spec};
 use crate::model::endpoint::Access;
 use crate::model::names::NodeName;
-use crate::plan::endpoint::configuration::{self, FILE, USERS};
+use crate::plan::endpoint::configuration::{self, CERTIFICATE, FILE, KEY, USERS};
 use crate::plan::endpoint::step::{EndpointSpec, EndpointStep};
 use crate::plan::endpoint::{self, hosts};
 use crate::postgres::pooler::{Pooler, PoolerError};
+use crate::secrets::certificate::Pair;
 use crate::site::{ReachError, Site};
 
 /// How long a PgBouncer may take to answer after its start; it takes tens of milliseconds.
@@ -26,7 +27,14 @@ impl Executor<'_> {
         let cluster = &self.site.desired.cluster;
         let name = cluster.endpoint(access);
         match step {
-            EndpointStep::Create(wanted) => Ok(engine.create_container(&name, spec::endpoint(cluster, wanted)).await?),
+            EndpointStep::Create(wanted) => {
+                let pair = self.site.desired.endpoint_tls.as_ref().map(Pair::read).transpose()?;
+                engine.create_container(&name, spec::endpoint(cluster, wanted)).await?;
+                match pair {
+                    Some(pair) => put(self.site, access, &[(CERTIFICATE, &pair.certificate), (KEY, &pair.key)]).await,
+                    None => Ok(()),
+                }
+            }
             EndpointStep::Start { to } => self.start_endpoint(access, to.as_ref()).await,
             EndpointStep::Repoint { to } => lead(self.site, access, to).await,
             EndpointStep::Stop => {
@@ -138,14 +146,20 @@ pub async fn release(site: &Site, primary: &NodeName) -> Result<(), Cause> {
 /// is started or told to read it.
 pub async fn configure(site: &Site, access: Access, to: &BTreeSet<NodeName>) -> Result<(), Cause> {
     let unplanned = || Cause::Unplanned(format!("the {access} endpoint"));
+    // Which one it shows is in its container, and makes no difference to the text.
+    let certificate = site.desired.endpoint_tls.as_ref().map(|_| "");
     let wanted: EndpointSpec =
-        endpoint::spec(&site.desired, access, &image::bundled_reference()).ok_or_else(unplanned)?;
+        endpoint::spec(&site.desired, access, &image::bundled_reference(), certificate).ok_or_else(unplanned)?;
     let text = configuration::text(&wanted, &hosts(&site.desired.cluster, to), spec::POSTGRES_PORT);
     let secrets = site.known_secrets().ok_or(ReachError::NoSecrets)?;
     let users = configuration::users(secrets.pooler().reveal());
+    put(site, access, &[(FILE, text.as_bytes()), (USERS, users.as_bytes())]).await
+}
+
+/// Puts files into an endpoint's container, for its user only.
+async fn put(site: &Site, access: Access, files: &[(&str, &[u8])]) -> Result<(), Cause> {
     let name = site.desired.cluster.endpoint(access);
     let owner = image::postgres_uid(site.engine.client(), &name).await?;
-    let files = [(FILE, &text), (USERS, &users)];
-    let files = files.map(|(path, text)| File { path, bytes: text.as_bytes(), mode: 0o600, owner });
+    let files: Vec<File<'_>> = files.iter().map(|(path, bytes)| File { path, bytes, mode: 0o600, owner }).collect();
     Ok(site.engine.put_files(&name, &files).await?)
 }

@@ -10,6 +10,7 @@ use crate::model::names::{NodeName, TableName};
 use crate::postgres::session::PostgresError;
 use crate::postgres::setup::MigrationError;
 use crate::secrets::SecretsError;
+use crate::secrets::certificate::PairError;
 use crate::site::ReachError;
 
 /// A step failed.
@@ -119,6 +120,9 @@ pub enum Cause {
         /// Why; part of the message.
         source: std::io::Error,
     },
+    /// There is no certificate for an endpoint, or none that fits its key.
+    #[error(transparent)]
+    Certificate(#[from] PairError),
     /// This program could not read its own file.
     #[error("cannot read this program's own file: {0}")]
     OwnBinary(std::io::Error),
@@ -135,6 +139,7 @@ impl ExecuteError {
             Cause::Secrets(error) => error.help(),
             Cause::Reach(ReachError::Pooler(error)) => Some(error.help()),
             Cause::Reach(_) | Cause::Unplanned(_) | Cause::OwnBinary(_) => Some("run `hypertide doctor`".into()),
+            Cause::Certificate(error) => Some(error.help()),
             Cause::StoreDir { path, .. } => {
                 Some(format!("make {} by hand, or choose another `store` in hypertide.yaml", path.display()))
             }

@@ -22,8 +22,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::guard::{GuardError, TlsFault, secret};
+use super::guard::{GuardError, secret};
 use crate::model::desired::Guard;
+use crate::secrets::certificate::TlsFault;
 
 /// An agent answers within milliseconds.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -14,16 +14,13 @@ use axum::middleware::Next;
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use rustls::ServerConfig;
-use rustls::crypto::ring;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq as _;
 use tokio_rustls::TlsAcceptor;
 
 use super::routes;
 use crate::model::desired;
+use crate::secrets::certificate::{self, TlsFault};
 
 /// The path that answers everybody: a probe needs no secret, and the answer is one word.
 const OPEN: &str = "/livez";
@@ -81,17 +78,6 @@ pub enum GuardError {
         /// Why.
         source: TlsFault,
     },
-}
-
-/// What is wrong with a certificate or its key.
-#[derive(Debug, thiserror::Error)]
-pub enum TlsFault {
-    /// Not PEM, or nothing in it.
-    #[error(transparent)]
-    Pem(#[from] rustls::pki_types::pem::Error),
-    /// They do not fit.
-    #[error(transparent)]
-    Rustls(#[from] rustls::Error),
 }
 
 impl GuardError {
@@ -174,12 +160,7 @@ pub fn secret(key: &'static str, path: &Path) -> Result<String, GuardError> {
 }
 
 fn acceptor(certificate: &[u8], key: &[u8]) -> Result<TlsAcceptor, TlsFault> {
-    let chain = CertificateDer::pem_slice_iter(certificate).collect::<Result<Vec<_>, _>>()?;
-    let key = PrivateKeyDer::from_pem_slice(key)?;
-    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)?;
+    let mut config = certificate::server(certificate, key)?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
 }

@@ -50,6 +50,8 @@ pub struct Desired {
     pub failover: Failover,
     /// What clients connect to.
     pub endpoint: Endpoint,
+    /// What connections to endpoints are encrypted with; `None`: they are not.
+    pub endpoint_tls: Option<TlsFiles>,
     /// Where on the host the agent answers over HTTP; `None` when it does not.
     pub metrics: Option<SocketAddr>,
     /// What its collectors ask servers for.

@@ -38,6 +38,8 @@ pub struct Observed {
     pub agent: Seen<ContainerSeen>,
     /// What clients connect to, where it was looked for.
     pub endpoints: BTreeMap<Access, EndpointSeen>,
+    /// A digest of the certificate that endpoints are to show, which fits its key; absent: they show none.
+    pub endpoint_certificate: Seen<String>,
     /// The agent's volume.
     pub agent_volume: Seen<Owned>,
     /// Prometheus and Grafana beside the cluster, where they were looked for.

@@ -33,6 +33,8 @@ pub fn agent_needs(desired: &Desired) -> AgentNeeds {
         needs.files.extend(desired.guard.files().cloned());
         needs.files.extend(desired.collecting.databases.iter().flat_map(WatchedDatabase::files).cloned());
     }
+    // To tell whether endpoints show the wanted one; they have the key.
+    needs.files.extend(desired.endpoint_tls.iter().map(|tls| tls.certificate.clone()));
     for job in &desired.backups {
         match &job.store.url {
             StoreUrl::Disk(dir) => drop(needs.dirs.insert(dir.clone())),

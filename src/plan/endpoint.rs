@@ -30,8 +30,9 @@ const MAX_CONNECTIONS: u32 = 100;
 /// An endpoint of which nothing was seen.
 static NOTHING_SEEN: EndpointSeen = EndpointSeen { container: Seen::Absent, pooler: Seen::Absent };
 
-/// An endpoint as wanted; `None` where clients connect to the nodes. `image` is the bundled image's reference.
-pub fn spec(desired: &Desired, access: Access, image: &str) -> Option<EndpointSpec> {
+/// An endpoint as wanted; `None` where clients connect to the nodes. `image` is the bundled image's reference, `certificate` the digest of
+/// the one it shows.
+pub fn spec(desired: &Desired, access: Access, image: &str, certificate: Option<&str>) -> Option<EndpointSpec> {
     let Endpoint::Ports { pooling, .. } = desired.endpoint else { return None };
     let (_, port) = desired.endpoint.ports().into_iter().find(|(of, _)| *of == access)?;
     let setting = desired.settings.iter().find(|setting| setting.name == "max_connections");
@@ -44,6 +45,7 @@ pub fn spec(desired: &Desired, access: Access, image: &str) -> Option<EndpointSp
         database: desired.database.clone(),
         connections: (most.saturating_mul(SHARE.0) / SHARE.1).max(FEWEST_CONNECTIONS),
         image: image.to_owned(),
+        certificate: certificate.map(str::to_owned),
     })
 }
 
@@ -121,7 +123,11 @@ pub fn lanes(
 ) -> Vec<Vec<Step>> {
     let lane = |access: Access, holds: &mut Vec<Hold>| {
         let seen = observed.endpoints.get(&access).unwrap_or(&NOTHING_SEEN);
-        let Some(spec) = spec(desired, access, &observed.tool_reference) else { return no_longer(seen) };
+        let certificate = observed.endpoint_certificate.present().map(String::as_str);
+        let Some(spec) = spec(desired, access, &observed.tool_reference, certificate) else { return no_longer(seen) };
+        if let Seen::Unknown { because } = &observed.endpoint_certificate {
+            holds.push(Hold::new(desired.cluster.endpoint(access), Reason::NoCertificate(because.clone())));
+        }
         let planned = Planned { desired, nodes, primary, observed, spec, is_provisioning };
         planned.steps(seen).unwrap_or_else(|reason| {
             holds.push(Hold::new(desired.cluster.endpoint(access), reason));
@@ -162,7 +168,9 @@ impl Planned<'_> {
             Seen::Present(container) => Some(container),
             Seen::Absent => None,
         };
-        let is_current = |container: &&ContainerSeen| container.spec == self.spec.digest();
+        // One whose certificate cannot be compared goes on, and is led where it belongs.
+        let is_comparable = !matches!(self.observed.endpoint_certificate, Seen::Unknown { .. });
+        let is_current = |container: &&ContainerSeen| !is_comparable || container.spec == self.spec.digest();
         let state = there.filter(is_current).map(|container| container.state);
         if state.is_none_or(|state| !state.is_running())
             && let Some(holder) = self.observed.taken_ports.get(&self.spec.port)
@@ -207,6 +215,9 @@ impl Planned<'_> {
     fn anew(&self, there: Option<&ContainerSeen>) -> Result<Vec<EndpointStep>, Reason> {
         if let Seen::Unknown { because } = &self.observed.tool_image {
             return Err(Reason::Unknown(because.clone()));
+        }
+        if matches!(self.observed.endpoint_certificate, Seen::Unknown { .. }) {
+            return Ok(Vec::new());
         }
         if !can_create(self.observed) {
             return Ok(Vec::new());

@@ -129,6 +129,8 @@ pub enum Reason {
     EndpointDown,
     /// It runs and holds its clients.
     EndpointPaused,
+    /// The certificate it is to show is not there, or does not fit its key.
+    NoCertificate(String),
     /// Prometheus or Grafana cannot be had beside the cluster.
     Monitoring(Obstacle),
     /// It was stopped while failover is paused, so the agent does not start it.
@@ -204,6 +206,7 @@ impl Reason {
             Self::Backup(trouble) => trouble.label(),
             Self::EndpointDown => "endpoint_down",
             Self::EndpointPaused => "endpoint_paused",
+            Self::NoCertificate(_) => "no_certificate",
             Self::Monitoring(obstacle) => obstacle.label(),
             Self::FailoverPaused => "failover_paused",
             Self::AsksOperator(..) => "asks_operator",
@@ -253,6 +256,7 @@ impl Reason {
             | Self::Backup(_)
             | Self::EndpointDown
             | Self::EndpointPaused
+            | Self::NoCertificate(_)
             | Self::Monitoring(_)
             | Self::FailoverPaused
             | Self::AsksOperator(..)

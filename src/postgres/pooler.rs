@@ -6,9 +6,10 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage, SimpleQueryRow};
+use tokio_postgres::{Client, Config, SimpleQueryMessage, SimpleQueryRow};
 
 use super::password::Password;
+use super::tls::Tls;
 use crate::model::endpoint::PoolerSeen;
 use crate::plan::provision::POOLER;
 
@@ -38,6 +39,8 @@ pub struct PoolerTarget {
     pub port: u16,
     /// The pooler's own password.
     pub password: Password,
+    /// It asks for encryption where it was made with a certificate.
+    pub is_encrypted: bool,
 }
 
 /// A console could not be used.
@@ -134,6 +137,8 @@ impl Pooler {
     /// Connects.
     pub async fn connect(target: &PoolerTarget) -> Result<Self, PoolerError> {
         let endpoint = target.endpoint.clone();
+        // Who it is, is told by the password, which it does not see.
+        let tls = if target.is_encrypted { Tls::encrypted() } else { Tls::none() };
         let mut config = Config::new();
         config
             .host(&target.host)
@@ -142,9 +147,12 @@ impl Pooler {
             .password(target.password.reveal())
             .dbname(CONSOLE)
             .application_name("hypertide")
+            .ssl_mode(tls.ssl_mode())
             .connect_timeout(CONNECT_PATIENCE)
             .tcp_user_timeout(ANSWER_PATIENCE);
-        let (client, connection) = tokio::time::timeout(CONNECT_PATIENCE, config.connect(NoTls))
+        // Boxed: with TLS it is large, and everybody's future holds one.
+        let connecting = Box::pin(config.connect(tls.connector()));
+        let (client, connection) = tokio::time::timeout(CONNECT_PATIENCE, connecting)
             .await
             .map_err(|_| PoolerError::Silent {
                 doing: "log in",

@@ -58,6 +58,11 @@ impl Tls {
         Self { mode: TlsMode::Disable, trusted: Vec::new(), verifier: Arc::new(Verifier::new(TlsMode::Disable, None)) }
     }
 
+    /// Encryption where the other side has it, whoever it is.
+    pub fn encrypted() -> Self {
+        Self { mode: TlsMode::Prefer, ..Self::none() }
+    }
+
     /// As libpq understands it: `require` verifies as well where certificates are named. `roots` is a file of them; without one
     /// the system's are trusted.
     pub fn new(mode: TlsMode, roots: Option<&Path>) -> Result<Self, TlsError> {

@@ -4,10 +4,14 @@ use std::time::{Duration, Instant};
 
 use bollard::query_parameters::KillContainerOptionsBuilder;
 use hypertide::model::endpoint::Access;
+use hypertide::model::tls_mode::TlsMode;
 use hypertide::postgres::password::Password;
 use hypertide::postgres::pooler::{Pooler, PoolerError, PoolerTarget};
+use hypertide::postgres::tls::Tls;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tokio_postgres::{Client, Error, NoTls};
 
+use crate::http::metrics;
 use crate::world::{World, connect, docker, freeze, thaw};
 
 /// How long clients are held in these tests.
@@ -36,7 +40,7 @@ fn console(world: &World, port: u16) -> PoolerTarget {
     let pgpass = std::fs::read_to_string(world.state_dir().join("pgpass")).unwrap();
     let password = pgpass.lines().find_map(|line| line.strip_prefix("*:*:*:hypertide_pooler:")).unwrap();
     let endpoint = world.container(Access::ReadWrite.name());
-    PoolerTarget { endpoint, host: "127.0.0.1".into(), port, password: Password::new(password) }
+    PoolerTarget { endpoint, host: "127.0.0.1".into(), port, password: Password::new(password), is_encrypted: false }
 }
 
 /// The address of a node on the cluster's network.
@@ -202,6 +206,8 @@ async fn clients_are_let_in_led_held_and_served() {
     assert!(["remove_endpoint", "create_endpoint", "start_endpoint"].iter().all(|it| labels.contains(it)), "{plan}");
     world.ok(&["up"]);
     session_pooling_holds_newcomers(&world, write).await;
+    with(", tls: {certificate: shown.crt, key: shown.key}");
+    clients_are_encrypted(&world, write).await;
 
     world.configure("packs: []\nendpoint: direct\n");
     world.ok(&["up"]);
@@ -246,6 +252,64 @@ async fn session_pooling_holds_newcomers(world: &World, port: u16) {
     };
     let (served, ()) = tokio::join!(newcomers, control);
     served.expect("they waited");
+}
+
+/// A certificate for this host that an authority of its own has signed, as files: its own, its key's and the authority's.
+fn certificate(world: &World) {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let shown = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
+    for (name, text) in [("shown.crt", shown.pem()), ("shown.key", key.serialize_pem()), ("roots.pem", authority.pem())]
+    {
+        std::fs::write(world.dir.path().join(name), text).unwrap();
+    }
+}
+
+/// Logs in as somebody who wants to know whom he talks to.
+async fn log_in_by_tls(port: u16, tls: &Tls) -> Result<Client, Error> {
+    let mut config = tokio_postgres::Config::new();
+    config.host("127.0.0.1").port(port).user("clerk").password("clerk's own").dbname("trading_data");
+    let (client, connection) = config.ssl_mode(tls.ssl_mode()).connect(tls.connector()).await?;
+    tokio::spawn(connection);
+    Ok(client)
+}
+
+/// With a certificate nobody is let in without encryption, another one is shown after `up`, and one that is not there takes nothing
+/// from those who are served.
+async fn clients_are_encrypted(world: &World, port: u16) {
+    let trust = || Tls::new(TlsMode::VerifyFull, Some(&world.dir.path().join("roots.pem"))).unwrap();
+    let none = world.run(&["up"]);
+    assert!(none.code == 2 && none.stderr.contains("shown.crt"), "{} {}", none.code, none.stderr);
+    certificate(world);
+    let key = world.dir.path().join("shown.key");
+    let fitting = std::fs::read(&key).unwrap();
+    std::fs::write(&key, KeyPair::generate().unwrap().serialize_pem()).unwrap();
+    let strange = world.run(&["up"]);
+    assert!(strange.code == 0 && strange.stdout.contains("shown.key"), "{} {}", strange.code, strange.stdout);
+    log_in(port, "clerk", "clerk's own").await.expect("served as before");
+
+    std::fs::write(&key, fitting).unwrap();
+    let first = trust();
+    world.ok(&["up"]);
+    world.is_converged();
+    log_in(port, "clerk", "clerk's own").await.expect_err("not encrypted");
+    let client = log_in_by_tls(port, &first).await.unwrap();
+    client.execute("insert into desk.slips (note) values ('encrypted')", &[]).await.unwrap();
+    let target = PoolerTarget { is_encrypted: true, ..console(world, port) };
+    Pooler::pause(&target, PATIENCE).await.unwrap();
+    Pooler::connect(&target).await.unwrap().resume().await.unwrap();
+    world.eventually("the agent's console is encrypted too", || {
+        metrics(world).contains("hypertide_endpoint_up{endpoint=\"endpoint-rw\"} 1\n")
+    });
+    world.eventually("nothing is held", || world.status()["health"] == "healthy");
+
+    certificate(world);
+    world.ok(&["up"]);
+    world.is_converged();
+    log_in_by_tls(port, &first).await.expect_err("another authority");
+    log_in_by_tls(port, &trust()).await.unwrap();
 }
 
 /// Waits until who connects there is led to this node.

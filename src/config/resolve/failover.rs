@@ -2,11 +2,14 @@
 //!
 //! In goes the file, out come the values with their defaults, and the host ports the endpoint claims.
 
+use std::path::Path;
+
 use crate::config::claim::Claim;
 use crate::config::problem::Problems;
 use crate::config::raw::Node;
 use crate::config::read::{Entry, Fields};
-use crate::model::desired::{Endpoint, Failover, Prefer};
+use crate::config::resolve::metrics::tls;
+use crate::model::desired::{Endpoint, Failover, Prefer, TlsFiles};
 use crate::model::endpoint::Pooling;
 
 const PREFERENCES: [(&str, Prefer); 3] =
@@ -30,9 +33,19 @@ pub fn failover(file: &Fields<'_>, problems: &mut Problems) -> Failover {
     }
 }
 
-/// Reads `endpoint`, and the ports it claims.
-pub fn endpoint(file: &Fields<'_>, problems: &mut Problems) -> (Endpoint, Vec<Claim<u16>>) {
-    let direct = (Endpoint::Direct, Vec::new());
+/// What `endpoint` says.
+pub struct ResolvedEndpoint {
+    /// What clients connect to.
+    pub endpoint: Endpoint,
+    /// What connections to it are encrypted with.
+    pub tls: Option<TlsFiles>,
+    /// The host ports it claims.
+    pub ports: Vec<Claim<u16>>,
+}
+
+/// Reads `endpoint`.
+pub fn endpoint(file: &Fields<'_>, base_dir: &Path, problems: &mut Problems) -> ResolvedEndpoint {
+    let direct = ResolvedEndpoint { endpoint: Endpoint::Direct, tls: None, ports: Vec::new() };
     let Some(entry) = file.get("endpoint") else { return direct };
     match entry.node {
         Node::Text(_) => {
@@ -40,7 +53,9 @@ pub fn endpoint(file: &Fields<'_>, problems: &mut Problems) -> (Endpoint, Vec<Cl
             direct
         }
         Node::Map(_) => {
-            let Some(keys) = entry.fields(&["read_write", "read_only", "pooling"], problems) else { return direct };
+            let Some(keys) = entry.fields(&["read_write", "read_only", "pooling", "tls"], problems) else {
+                return direct;
+            };
             refuse_unservable(file, entry, problems);
             let mut ports = Vec::new();
             let mut port = |name, default| {
@@ -52,10 +67,12 @@ pub fn endpoint(file: &Fields<'_>, problems: &mut Problems) -> (Endpoint, Vec<Cl
             let read_write = port("read_write", READ_WRITE);
             let read_only = port("read_only", READ_ONLY);
             let pooling = keys.get("pooling").and_then(|entry| entry.choice(&POOLINGS, problems));
-            (Endpoint::Ports { read_write, read_only, pooling: pooling.unwrap_or(Pooling::Transaction) }, ports)
+            let tls = tls(&keys, base_dir, problems);
+            let pooling = pooling.unwrap_or(Pooling::Transaction);
+            ResolvedEndpoint { endpoint: Endpoint::Ports { read_write, read_only, pooling }, tls, ports }
         }
         _ => {
-            entry.expected(problems, "`direct` or a map of read_write, read_only and pooling");
+            entry.expected(problems, "`direct` or a map of read_write, read_only, pooling and tls");
             direct
         }
     }

@@ -74,7 +74,8 @@ pub fn resolve(file: &Fields<'_>, base_dir: &Path, problems: &mut Problems) -> R
     }
 }
 
-fn tls(keys: &Fields<'_>, base_dir: &Path, problems: &mut Problems) -> Option<TlsFiles> {
+/// The key `tls` of a map: what connections are encrypted with.
+pub fn tls(keys: &Fields<'_>, base_dir: &Path, problems: &mut Problems) -> Option<TlsFiles> {
     keys.get("tls")?;
     let tls = keys.within("tls", &["certificate", "key"], problems);
     let certificate = file_of(tls.need("certificate", problems), base_dir, problems);

@@ -194,6 +194,7 @@ fn each_mistake_is_named_where_it_stands() {
         ("metrics: {basic_auth: {username: a}}", "metrics.basic_auth.password_file: is missing"),
         ("metrics: {basic_auth: {username: 'a:b', password_file: c}}", "metrics.basic_auth.username: `a:b` is no name"),
         ("metrics: {bearer_token_file: ''}", "metrics.bearer_token_file: `` is no path"),
+        ("endpoint: {tls: {certificate: a}}", "endpoint.tls.key: is missing"),
         ("metrics: {databases: [{name: shop}]}", "metrics.databases[0].url: is missing"),
         ("metrics: {databases: [{url: 'postgres://u@h/d'}]}", "metrics.databases[0].name: is missing"),
         (

@@ -12,6 +12,17 @@ use crate::plan::provision::POOLER;
 pub const USERS: &str = "/etc/hypertide/pgbouncer.users";
 /// See [`USERS`].
 pub const FILE: &str = "/etc/hypertide/pgbouncer.ini";
+/// The certificate that clients are shown, and its key, where connections are encrypted.
+pub const CERTIFICATE: &str = "/etc/hypertide/endpoint.crt";
+/// See [`CERTIFICATE`].
+pub const KEY: &str = "/etc/hypertide/endpoint.key";
+
+/// The same, where there is a certificate.
+const ENCRYPTED: [(&str, &str, &str); 3] = [
+    ("client_tls_sslmode", "require", "who does not encrypt is not let in"),
+    ("client_tls_cert_file", CERTIFICATE, "what clients are shown"),
+    ("client_tls_key_file", KEY, "proves that it is ours"),
+];
 
 /// Each line with its reason. Seconds, where a number is a time.
 const FIXED: [(&str, &str, &str); 20] = [
@@ -61,7 +72,8 @@ pub fn text(spec: &EndpointSpec, hosts: &BTreeSet<String>, port: u16) -> String 
         hosts.join(","),
         spec.pooling.word()
     );
-    for (key, value, why) in FIXED {
+    let encrypted = ENCRYPTED.iter().filter(|_| spec.certificate.is_some());
+    for (key, value, why) in FIXED.iter().chain(encrypted) {
         let line = format!("{key} = {value}");
         writeln!(text, "; {why}\n{}", line.trim_end()).expect("a string takes every write");
     }
@@ -89,8 +101,20 @@ mod tests {
             database: Ident::new("trading_data").expect("valid"),
             connections: 40,
             image: "image".into(),
+            certificate: None,
         };
         let hosts = ["trading-replica-1", "trading-replica-2"].map(str::to_owned).into();
-        insta::assert_snapshot!(text(&spec, &hosts, 5432));
+        let plain = text(&spec, &hosts, 5432);
+        insta::assert_snapshot!(plain);
+        let encrypted = text(&EndpointSpec { certificate: Some("digest".into()), ..spec }, &hosts, 5432);
+        let added = encrypted.strip_prefix(plain.as_str()).expect("nothing else changes");
+        assert_eq!(
+            added.lines().filter(|line| !line.starts_with(';')).collect::<Vec<_>>(),
+            [
+                "client_tls_sslmode = require",
+                "client_tls_cert_file = /etc/hypertide/endpoint.crt",
+                "client_tls_key_file = /etc/hypertide/endpoint.key"
+            ]
+        );
     }
 }

@@ -48,6 +48,9 @@ pub struct EndpointSpec {
     pub connections: u32,
     /// The image it runs.
     pub image: String,
+    /// A digest of the certificate it shows; `None`: connections are not encrypted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<String>,
 }
 
 impl EndpointSpec {

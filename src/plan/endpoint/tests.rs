@@ -93,6 +93,32 @@ fn an_endpoint_is_made_again_when_another_is_wanted_and_removed_when_none_is() {
 }
 
 #[test]
+fn another_certificate_is_another_endpoint_and_one_that_cannot_be_read_removes_none() {
+    let mut cluster = whole();
+    let anew = [
+        "remove the read-write endpoint",
+        "create the read-write endpoint (port 5432, transaction pooling)",
+        "start the read-write endpoint, leading to primary-1",
+    ];
+    for certificate in ["one", "two"] {
+        cluster.world.endpoint_certificate = Seen::Present(certificate.into());
+        assert_eq!(steps(&cluster)[..3], anew);
+        assert_eq!(cluster.converge(Order::LINEAR), Ok(Vec::new()));
+    }
+    cluster.world.endpoint_certificate = Seen::unknown("a test");
+    assert_eq!(steps(&cluster), Vec::<String>::new());
+    let told = Hold::new("test-endpoint-rw", Reason::NoCertificate("a test".into()));
+    assert!(cluster.plan().holds.contains(&told));
+    // It is led where it belongs, and started when it dies.
+    Event::Kill(1).happen(&mut cluster);
+    assert!(steps(&cluster).contains(&"lead the read-only endpoint to replica-2".to_owned()));
+    EndpointEvent::Kill(Access::ReadWrite).happen(&mut cluster);
+    assert!(steps(&cluster).contains(&"start the read-write endpoint, leading to primary-1".to_owned()));
+    EndpointEvent::Remove(Access::ReadWrite).happen(&mut cluster);
+    assert!(!steps(&cluster).iter().any(|step| step.contains("read-write")), "none is made without");
+}
+
+#[test]
 fn one_that_died_is_started_also_without_a_primary() {
     let mut cluster = whole();
     for access in Access::ALL {
@@ -143,7 +169,7 @@ fn one_that_cannot_be_asked_or_holds_its_clients_is_named() {
 #[test]
 fn every_part_of_a_specification_counts_in_its_digest() {
     let mut desired = whole().desired;
-    let spec = |desired: &Desired| spec(desired, Access::ReadWrite, IMAGE).expect("wanted");
+    let spec = |desired: &Desired| spec(desired, Access::ReadWrite, IMAGE, None).expect("wanted");
     let first = spec(&desired);
     desired.settings[0] =
         crate::model::desired::Setting { name: "max_connections".into(), ..desired.settings[0].clone() };
@@ -155,6 +181,7 @@ fn every_part_of_a_specification_counts_in_its_digest() {
         EndpointSpec { pooling: Pooling::Session, ..first.clone() },
         EndpointSpec { connections: 80, ..first.clone() },
         EndpointSpec { image: "another".into(), ..first.clone() },
+        EndpointSpec { certificate: Some("digest".into()), ..first.clone() },
         EndpointSpec { bind: std::net::Ipv4Addr::UNSPECIFIED.into(), ..first.clone() },
     ];
     for other in others {

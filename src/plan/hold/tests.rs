@@ -96,6 +96,7 @@ fn all() -> Vec<Reason> {
         Reason::CommitsWait(vec![node(), node()]),
         Reason::NotAwaited,
         Reason::EndpointDown,
+        Reason::NoCertificate("cannot read server.crt".into()),
         Reason::EndpointPaused,
         Reason::Monitoring(Obstacle::NotOurs("container")),
         Reason::Monitoring(Obstacle::PortTaken(Monitor::Grafana, 3000, "process node (pid 7)".into())),
@@ -163,6 +164,7 @@ fn is_known(reason: &Reason) {
         | Reason::Outside(_)
         | Reason::Backup(_)
         | Reason::EndpointDown
+        | Reason::NoCertificate(_)
         | Reason::EndpointPaused
         | Reason::Monitoring(_)
         | Reason::FailoverPaused

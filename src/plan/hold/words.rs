@@ -128,6 +128,9 @@ impl Reason {
             Self::NotAwaited => "bring it back; logical replicas wait for it again once it has caught up".into(),
             Self::Outside(objection) => objection.help(),
             Self::Backup(trouble) => trouble.help(),
+            Self::NoCertificate(_) => "`endpoint.tls` takes PEM: a certificate, then those between it and its authority; its key, without a \
+                 password. Mend them, then run `hypertide up`"
+                .into(),
             Self::EndpointDown => "the agent starts it within a second; without an agent, run `hypertide up`".into(),
             Self::EndpointPaused => {
                 "a promotion does this and ends it; else `hypertide restart endpoint-rw` (or `-ro`) lets them go on".into()
@@ -238,6 +241,7 @@ impl fmt::Display for Reason {
             }
             Self::Outside(objection) => objection.fmt(f),
             Self::Backup(trouble) => trouble.fmt(f),
+            Self::NoCertificate(because) => write!(f, "stays without the certificate it is to show: {because}"),
             Self::EndpointDown => f.write_str("does not run, so no client can connect there"),
             Self::EndpointPaused => f.write_str("holds its clients: they wait"),
             Self::Monitoring(obstacle) => obstacle.fmt(f),

@@ -166,7 +166,8 @@ pub fn assert_finished(cluster: &Cluster) {
     let replicas: BTreeSet<NodeName> = nodes.into_iter().map(|node| node.name).filter(|name| name != primary).collect();
     for access in Access::ALL {
         let there = world.endpoints.get(&access).filter(|there| there.seen.ours);
-        let Some(wanted) = spec(desired, access, IMAGE) else {
+        let Some(wanted) = spec(desired, access, IMAGE, world.endpoint_certificate.present().map(String::as_str))
+        else {
             assert_eq!(there, None, "nobody wants the {access} endpoint");
             continue;
         };

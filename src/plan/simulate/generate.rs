@@ -117,6 +117,7 @@ pub fn cluster(modes: &[Mode], packs: Vec<Pack>) -> Cluster {
         when_lost: WhenLost::Continue,
         failover: Failover { automatic: true, prefer: Prefer::Auto, max_loss_bytes: 0 },
         endpoint: Endpoint::Direct,
+        endpoint_tls: None,
         metrics: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), AGENT_PORT)),
         collecting: Collecting::default(),
         guard: Guard::default(),

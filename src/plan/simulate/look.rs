@@ -49,6 +49,7 @@ pub fn observe(world: &World, desired: &Desired, packs: Option<&[Pack]>) -> Obse
         endpoints: super::endpoint::look(world, desired),
         monitors: super::monitoring::look(world, desired),
         scrape_secret: Seen::Absent,
+        endpoint_certificate: world.endpoint_certificate.clone(),
     };
     let nodes = topology::nodes(desired, &observed);
     let has_running_agent = world.agent.as_ref().is_some_and(|agent| agent.seen.ours && agent.seen.state.is_running());

@@ -31,6 +31,8 @@ pub struct World {
     pub containers: BTreeMap<NodeName, Container>,
     pub agent: Option<Agent>,
     pub endpoints: BTreeMap<Access, EndpointThere>,
+    /// The digest of what those are to show.
+    pub endpoint_certificate: Seen<String>,
     pub monitors: BTreeMap<Monitor, MonitorThere>,
     pub agent_volume: Option<Owned>,
     /// Host ports that somebody else listens on.
@@ -211,6 +213,7 @@ impl World {
             containers: BTreeMap::new(),
             agent: None,
             endpoints: BTreeMap::new(),
+            endpoint_certificate: Seen::Absent,
             monitors: BTreeMap::new(),
             agent_volume: None,
             held_ports: BTreeMap::new(),

@@ -112,6 +112,7 @@ fn endpoints() -> Vec<Step> {
         database: Ident::new("data").expect("valid"),
         connections: 40,
         image: "bundled".into(),
+        certificate: None,
     };
     [
         EndpointStep::Create(spec),
