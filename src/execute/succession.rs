@@ -79,15 +79,19 @@ impl Executor<'_> {
         Ok(())
     }
 
-    /// Everything it holds stays. Until its row says what it is, it starts as a standby, whoever starts it.
+    /// Everything it holds stays. Until its row says what it is, it starts as a standby, whoever starts it. A standby ends recovery as a
+    /// server whose transactions begin read-only, since clients may know its own port; and only once the primary has answered, so
+    /// that it does not stay like that for long.
     pub(super) async fn demote(&self, node: &NodeName, from: &NodeName, resumes: bool) -> Result<(), Cause> {
         self.site.forget_session(node);
         // Clients whom a change that was cut off has left waiting.
         if let Err(error) = endpoint::release(self.site, from).await {
             tracing::warn!(%error, "the endpoint could not be led to the new primary yet");
         }
+        let epoch = handover::epoch(&*self.session(from).await?).await?;
         let mut session = self.own_session(node).await?;
         if succession::is_in_recovery(&session).await? {
+            succession::begin_read_only(&session).await?;
             succession::unmark(&session).await?;
             drop(session);
             self.stop_node(node).await?;
@@ -95,7 +99,6 @@ impl Executor<'_> {
             session = self.own_session(node).await?;
             succession::mark(&session, from).await?;
         }
-        let epoch = handover::epoch(&*self.session(from).await?).await?;
         handover::demote(&session, from, epoch, resumes, &self.site.desired.database).await?;
         setup::drop_slot(&session, &from.slot()).await?;
         succession::allow_writes(&session).await?;

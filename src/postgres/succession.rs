@@ -58,10 +58,15 @@ async fn mark_path(session: &Session) -> Result<String, PostgresError> {
     Ok(format!("{}/{MARK}", row.get::<_, &str>(0)))
 }
 
+/// Has the server begin every transaction read-only, also after a restart. Sessions that are there may be in one that is not.
+pub async fn begin_read_only(server: &Session) -> Result<(), PostgresError> {
+    server_setting::apply(server, SET_READ_ONLY, "alter system set default_transaction_read_only = on").await
+}
+
 /// Has the server begin every transaction read-only, also after a restart, and ends whoever could have begun one before.
 /// `false` when some of them were still there after `patience`.
 pub async fn refuse_writes(primary: &Session, patience: Duration) -> Result<bool, PostgresError> {
-    server_setting::apply(primary, SET_READ_ONLY, "alter system set default_transaction_read_only = on").await?;
+    begin_read_only(primary).await?;
     let began = Instant::now();
     // Those that are there now: who comes later begins read-only.
     let doing = "end the sessions that could write";

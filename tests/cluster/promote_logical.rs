@@ -98,6 +98,12 @@ async fn one_without_a_container_is_asked_through_its_volume(world: &World) {
 }
 
 async fn the_agent_has_what_one_that_cannot_start_had_not_sent(world: &World) {
+    // It is up for so long before its row says that it is no primary any more.
+    world.sql(
+        "primary",
+        "create function public.slowly() returns trigger language plpgsql as 'begin perform pg_sleep(1); return new; end';
+         create trigger slowly before update on hypertide.node for each row execute function public.slowly()",
+    );
     let writer = Writer::start(world);
     let before = world.sql("primary", "select count(*) from acked");
     while_nothing_is_applied(world, "replica-1", async || {
@@ -109,6 +115,8 @@ async fn the_agent_has_what_one_that_cannot_start_had_not_sent(world: &World) {
         docker().kill_container(&world.container("primary-1"), None).await.unwrap();
     })
     .await;
+    // Who knows the old primary's own port tries to write there all the while, as what it becomes is started anew.
+    let astray = Writer::through(world, world.ports[0]);
     world.eventually("the replica takes the place by itself", || world.status()["primary"] == "replica-1");
     let before = world.sql("replica-1", "select count(*) from acked");
     world.eventually("clients go on", || {
@@ -117,6 +125,10 @@ async fn the_agent_has_what_one_that_cannot_start_had_not_sent(world: &World) {
     let (acked, _) = writer.stop();
     is_whole(world, "replica-1", "primary-1");
     all_are_there(world, &acked);
+    let (taken, refusals) = astray.stop();
+    assert_eq!(taken, [0_i64; 0], "the old primary has taken writes");
+    assert!(refusals.iter().any(|it| it.contains("read-only transaction")), "it was there: {refusals:?}");
+    world.sql("primary-1", "set transaction read write; drop function public.slowly cascade");
     assert_eq!(world.sql("primary", "select count(*) from acked where id > 4000000"), "5000");
     let refused = world.run(&["psql", "primary-1", "--", "-c", "insert into acked (id) values (-1)"]);
     assert_ne!(refused.code, 0, "the old primary takes writes");
