@@ -17,7 +17,7 @@ pub const CERTIFICATE: &str = "/etc/hypertide/endpoint.crt";
 /// See [`CERTIFICATE`].
 pub const KEY: &str = "/etc/hypertide/endpoint.key";
 
-/// The same, where there is a certificate.
+/// Lines of an endpoint that has a certificate, each with its reason.
 const ENCRYPTED: [(&str, &str, &str); 3] = [
     ("client_tls_sslmode", "require", "who does not encrypt is not let in"),
     ("client_tls_cert_file", CERTIFICATE, "what clients are shown"),
